@@ -28,12 +28,21 @@ struct arena_block {
     alignas(max_align_t) char data[];
 };
 
+struct arena_closer {
+    struct arena_closer *next;
+    void (*close)(void *data);
+    void *data;
+};
+
 void arena_close(struct arena *arena)
 {
     struct arena_block *block, *next;
 
     if (arena == NULL) {
         return;
+    }
+    for (struct arena_closer *closer = arena->closers; closer != NULL; closer = closer->next) {
+        closer->close(closer->data);
     }
     for (block = arena->blocks; block != NULL; block = next) {
         next = block->next;
@@ -71,6 +80,14 @@ void *arena_calloc(struct arena *arena, size_t count, size_t bytes)
     arena->bytes_used += wanted;
     UNPOISON(piece, wanted);
     return piece; /* Zeroed when the block was made. */
+}
+
+void arena_on_close(struct arena *arena, void (*close)(void *data), void *data)
+{
+    struct arena_closer *closer = arena_calloc(arena, 1, sizeof(*closer));
+
+    *closer = (struct arena_closer){arena->closers, close, data};
+    arena->closers = closer;
 }
 
 char *arena_strdup(struct arena *arena, struct slice text)

@@ -9,14 +9,20 @@
 #include "base/slice.h"
 
 struct arena_block;
+struct arena_closer;
 
 struct arena {
     struct arena_block *blocks; /* Newest first. */
     size_t bytes_used;          /* Given out so far: a figure for bounds. */
+    struct arena_closer *closers;
 };
 
 /* Zero-initialised is open. Frees everything; twice is fine. */
 void arena_close(struct arena *arena);
+
+/* Call @close(@data) in arena_close(), before the memory goes; the latest first. For what a library
+ * counts references of. */
+void arena_on_close(struct arena *arena, void (*close)(void *data), void *data);
 
 void *arena_calloc(struct arena *arena, size_t count, size_t bytes);
 /* A NUL-terminated copy. */
