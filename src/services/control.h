@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/slice.h"
+#include "store/changes.h"
 #include "wire/ctx.h"
 #include "wire/model.h"
 
@@ -51,6 +52,7 @@ struct control {
     struct control_options options;
     uv_loop_t *loop;
     struct muster_clock clock;
+    int64_t clock_noted_ms; /* Its last committed reading. */
     struct store *store;
     struct compute *compute;
     struct tags_index tags; /* Of every resource of every service, by ARN. */
@@ -84,6 +86,20 @@ struct service {
 
 int64_t control_now_ms(const struct control *control);
 
+/* Load all that the store holds into the (open) services, start the clock where it stood, then
+ * start the services, committing what they make. */
+int control_start(struct control *control, const struct service *const *services,
+                  size_t service_count, struct error *err);
+
+/* A ctx of one's own, for the wire's requests: fill in caller, source and finish. Ends with
+ * control_end(), also after a failure. */
+struct ctx *control_begin(struct control *control);
+/* Write what the ctx changed and wait for all that it may have seen; then run its acts and call
+ * @done, at once when there is nothing to wait for. A commit that fails ends the process. */
+typedef void control_done_fn(void *data);
+void control_commit(struct ctx *ctx, control_done_fn *done, void *data);
+void control_end(struct ctx *ctx);
+
 /* Do something that no request asked for (a timer fired, an instance died): @fn runs at once with a
  * ctx of its own, what it changed is committed, its acts run afterwards. */
 typedef void control_fn(struct ctx *ctx, void *data);
@@ -97,10 +113,7 @@ void control_timer_at_ms(struct control_timer *timer, int64_t muster_ms);
 void control_timer_stop(struct control_timer *timer);
 void control_timer_close(struct control_timer *timer); /* NULL is fine. */
 
-/* Records: what the caller has changed in memory, for the ctx's commit. @kind is "service.thing".
- */
-void ctx_put(struct ctx *ctx, const char *kind, struct slice id, struct slice body);
-void ctx_delete(struct ctx *ctx, const char *kind, struct slice id);
+/* Records: changes_put_record(ctx->changes, ...) of store/changes.h, with kinds "service.thing". */
 
 /* Tags of the resource @arn, persisted with the ctx. Reading is tags_of(&control->tags, arn). */
 void ctx_tag_put(struct ctx *ctx, const char *arn, const char *key, const char *value);

@@ -1,0 +1,93 @@
+#!/bin/bash
+# Install what the tests need, build, run every test. Needs root: real containers are part of it.
+#
+#   sudo ./test.sh             everything (under 25 minutes on two cores)
+#   sudo ./test.sh unit sim    only these steps: unit asan clang sim lxc crash fuzz
+set -u
+cd "$(dirname "$0")"
+steps=${*:-unit asan clang sim lxc crash fuzz}
+passed=0 failed=0
+export PYTHONDONTWRITEBYTECODE=1
+
+# run NAME COMMAND...: show what runs, count one failure when it fails.
+run()
+{
+    local name=$1 start=$SECONDS
+    shift
+    echo "== $name"
+    if "$@"; then
+        echo "== $name: ok, $((SECONDS - start)) s"
+        return 0
+    fi
+    echo "== $name: FAILED, $((SECONDS - start)) s"
+    failed=$((failed + 1))
+    return 1
+}
+
+# build DIR OPTIONS...: configure once, then build.
+build()
+{
+    local dir=$1
+    shift
+    [ -f "$dir/build.ninja" ] || meson setup "$dir" "$@" > /dev/null || return 1
+    ninja -C "$dir"
+}
+
+# unit DIR: every unit test program is one test.
+unit()
+{
+    local log
+    log=$(mktemp)
+    meson test -C "$1" --suite unit --no-rebuild --print-errorlogs > "$log" 2>&1
+    local rc=$?
+    grep -vE '^ *[0-9]+/[0-9]+ .* OK ' "$log" | grep -v '^$'
+    passed=$((passed + $(sed -n 's/^Ok: *//p' "$log")))
+    [ $rc = 0 ] || failed=$((failed + $(sed -n 's/^Fail: *//p' "$log") - 1)) # run() adds one.
+    rm -f "$log"
+    return $rc
+}
+
+# e2e MARKER ARGUMENTS...: pytest counts for itself.
+e2e()
+{
+    local log
+    log=$(mktemp)
+    "${PYTHON:-python3}" -m pytest -q -p no:cacheprovider -m "$@" tests/e2e 2>&1 | tee "$log"
+    local rc=${PIPESTATUS[0]}
+    [ "$rc" != 5 ] || rc=0 # No test has this marker yet.
+    passed=$((passed + $(tail -1 "$log" | grep -oE '[0-9]+ passed' | grep -oE '[0-9]+' || echo 0)))
+    local bad
+    bad=$(tail -1 "$log" | grep -oE '[0-9]+ (failed|error)' | awk '{ n += $1 } END { print n + 0 }')
+    [ "$rc" = 0 ] || failed=$((failed + bad - 1))
+    rm -f "$log"
+    return "$rc"
+}
+
+fuzz()
+{
+    tools/fuzz.sh build-fuzz "${FUZZ_SECONDS:-100}"
+    local rc=$?
+    passed=$((passed + $(cat build-fuzz/passed)))
+    return $rc
+}
+
+tools/install-packages.sh build run test || { echo "0 passed, 1 failed"; exit 1; }
+if ! run "release build" build build --buildtype=release; then
+    echo "0 passed, 1 failed"
+    exit 1
+fi
+for step in $steps; do
+    case $step in
+    unit) run "unit tests" unit build ;;
+    asan) run "ASan+UBSan build" build build-asan --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false &&
+        run "unit tests, sanitized" unit build-asan ;;
+    clang) run "clang's warnings" env CC=clang bash -c '[ -f build-clang/build.ninja ] || meson setup build-clang --buildtype=debug > /dev/null; ninja -C build-clang' ;;
+    sim) run "end to end, sim" e2e "not lxc and not crash and not nightly" ;;
+    lxc) run "end to end, containers" e2e "lxc and not crash and not nightly" ;;
+    crash) run "crash rounds" e2e "crash and not nightly" ;;
+    fuzz) run "fuzzers" fuzz ;;
+    *) echo "unknown step $step" >&2; exit 2 ;;
+    esac
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
