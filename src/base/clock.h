@@ -20,7 +20,7 @@ int64_t time_wall_ms(void);
 int64_t time_boot_ms(void);
 
 /* muster = anchor + (boot - anchor_boot) x scale, never backwards. The owner persists anchor_ms
- * with its wall time and starts the next run from there (musterd/clock.c). */
+ * with its wall time and starts the next run from there (services/control.c). */
 struct muster_clock {
     int64_t anchor_ms;
     int64_t anchor_boot_ms;
