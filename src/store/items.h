@@ -53,7 +53,7 @@ void items_submit(struct store *store, struct item_job *job);
 /* In a job. ERR_NOT_FOUND if there is none; the row is borrowed until the next call with @txn. */
 int items_txn_get(struct items_txn *txn, const struct item_key *key, struct item_row *row,
                   struct error *err);
-/* Add or replace. */
+/* Add or replace. @body must not be a row's that items_txn_get() lent. */
 int items_txn_put(struct items_txn *txn, const struct item_key *key, int64_t bytes,
                   struct slice body, struct error *err);
 /* Deleting what is not there is fine. */

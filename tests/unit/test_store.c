@@ -1,0 +1,392 @@
+#include "base/buf.h"
+#include "store/changes.h"
+#include "store/samples.h"
+#include "store_fixture.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+
+static bool print_resource(void *data, struct slice kind, struct slice id, struct slice body)
+{
+    buf_printf(data, "%.*s/%.*s=%.*s\n", SLICE_ARG(kind), SLICE_ARG(id), SLICE_ARG(body));
+    return true;
+}
+
+static void expect_resources(struct store_fixture *fixture, const char *says, const char *wanted)
+{
+    struct buf text = {0};
+
+    check_int(says, 0, store_load_all(fixture->store, print_resource, &text, NULL));
+    check_text(says, wanted, slice_z(buf_z(&text)));
+    buf_close(&text);
+}
+
+static void note_done(void *data, const struct error *err)
+{
+    buf_printf(data, "%s;", err == NULL ? "ok" : "failed");
+}
+
+static void put(struct changes *changes, const char *kind, const char *id, const char *body)
+{
+    changes_put(changes, slice_z(kind), slice_z(id), slice_z(body));
+}
+
+static void what_was_committed_is_there_after_a_restart(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct changes changes = {0};
+    struct buf done = {0};
+
+    put(&changes, "group", "b", "2");
+    put(&changes, "group", "a", "1");
+    put(&changes, "alarm", "x", "{}");
+    put(&changes, "group", "b", "3");
+    store_commit(fixture->store, &changes, note_done, &done);
+    assert_true(changes_empty(&changes));
+    assert_false(store_idle(fixture->store));
+    check_int("never before commit returns", 0, done.bytes);
+    changes_del(&changes, SLICE_LIT("group"), SLICE_LIT("a"));
+    changes_del(&changes, SLICE_LIT("group"), SLICE_LIT("never"));
+    store_commit(fixture->store, &changes, note_done, &done);
+    fixture_settle(fixture);
+    check_text("both answered", "ok;ok;", buf_slice(&done));
+
+    fixture_close(fixture);
+    fixture_open(fixture);
+    expect_resources(fixture, "reopened", "alarm/x={}\ngroup/b=3\n");
+    buf_close(&done);
+    changes_close(&changes);
+}
+
+static void what_waits_is_written_by_close(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct changes changes = {0};
+    struct buf done = {0};
+
+    put(&changes, "k", "id", "v");
+    store_commit(fixture->store, &changes, note_done, &done);
+    fixture_close(fixture);
+    check_text("answered", "ok;", buf_slice(&done));
+    fixture_open(fixture);
+    expect_resources(fixture, "reopened", "k/id=v\n");
+    buf_close(&done);
+}
+
+static void note_number(void *data, const struct error *err)
+{
+    int **next = data;
+
+    assert_null(err);
+    *(*next)++ = 1;
+}
+
+static void commits_complete_in_their_order(void **state)
+{
+    struct store_fixture *fixture = *state;
+    int flags[100] = {0};
+    int *next = flags;
+
+    for (int i = 0; i < 100; i++) {
+        struct changes changes = {0};
+        char text[16];
+
+        snprintf(text, sizeof(text), "%d", i);
+        if (i % 3 != 0) { /* Each third is a barrier. */
+            put(&changes, "counter", "one", text);
+        }
+        store_commit(fixture->store, &changes, note_number, &next);
+    }
+    fixture_settle(fixture);
+    check_int("all", 100, next - flags);
+    expect_resources(fixture, "the last one wins", "counter/one=98\n");
+}
+
+static void a_cut_set_forgets_what_came_later(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct changes changes = {0};
+    size_t mark;
+
+    put(&changes, "k", "stays", "1");
+    mark = changes.count;
+    put(&changes, "k", "goes", "1");
+    changes_cut(&changes, mark);
+    store_commit(fixture->store, &changes, NULL, NULL);
+    fixture_settle(fixture);
+    expect_resources(fixture, "cut", "k/stays=1\n");
+}
+
+static void execute(const struct store_fixture *fixture, const char *sql)
+{
+    char path[128];
+    sqlite3 *db = NULL;
+
+    snprintf(path, sizeof(path), "%s/muster.db", fixture->directory);
+    assert_int_equal(SQLITE_OK, sqlite3_open(path, &db));
+    assert_int_equal(SQLITE_OK, sqlite3_exec(db, sql, NULL, NULL, NULL));
+    sqlite3_close(db);
+}
+
+static void check_open_fails(struct store_fixture *fixture, int code, const char *message)
+{
+    const struct store_options options = {.directory = fixture->directory, .loop = &fixture->loop};
+    struct store *store = NULL;
+    struct error err = {0};
+
+    check_int(message, code, store_open(&options, &store, &err));
+    assert_null(store);
+    if (strstr(err.message, message) == NULL) {
+        check_text("message", message, slice_z(err.message));
+    }
+}
+
+static void a_store_that_is_not_ours_to_open_is_refused(void **state)
+{
+    struct store_fixture *fixture = *state;
+    char path[128];
+    FILE *file;
+
+    check_open_fails(fixture, ERR_CONFIG, "in use by another process");
+    fixture_close(fixture);
+    execute(fixture, "PRAGMA user_version = 99");
+    check_open_fails(fixture, ERR_CONFIG,
+                     "written by a newer muster (schema 99, this one knows 1)");
+    execute(fixture, "PRAGMA user_version = 1; PRAGMA application_id = 5");
+    check_open_fails(fixture, ERR_CONFIG, "another program's database");
+    snprintf(path, sizeof(path), "%s/muster.db", fixture->directory);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    for (int i = 0; i < 1000; i++) {
+        fputs("this is no database ", file);
+    }
+    fclose(file);
+    check_open_fails(fixture, ERR_CONFIG, "is not a muster store");
+    unlink(path);
+    fixture_open(fixture);
+}
+
+static void note_failure(void *data, const struct error *err)
+{
+    buf_printf(data, "owner %s;", error_code_name(err->code));
+}
+
+static void a_commit_that_fails_is_told_to_all(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct store_options options = {.directory = fixture->directory, .loop = &fixture->loop};
+    struct changes changes = {0};
+    struct buf done = {0};
+
+    fixture_close(fixture);
+    execute(fixture, "CREATE TRIGGER full BEFORE INSERT ON resource WHEN NEW.id = x'6661696c'"
+                     " BEGIN SELECT RAISE(ABORT, 'the disk is full'); END");
+    options.failed = note_failure;
+    options.failed_data = &done;
+    check_int("open", 0, store_open(&options, &fixture->store, NULL));
+    put(&changes, "k", "good", "1");
+    store_commit(fixture->store, &changes, note_done, &done);
+    fixture_settle(fixture);
+    put(&changes, "k", "half", "1");
+    put(&changes, "k", "fail", "1");
+    store_commit(fixture->store, &changes, note_done, &done);
+    fixture_settle(fixture);
+    put(&changes, "k", "later", "1");
+    store_commit(fixture->store, &changes, note_done, &done);
+    fixture_settle(fixture);
+    check_text("the owner hears it first, once", "ok;owner system;failed;failed;",
+               buf_slice(&done));
+    expect_resources(fixture, "nothing of the failed one", "k/good=1\n");
+    buf_close(&done);
+}
+
+static bool print_sample(void *data, struct slice key, int64_t time_ms, struct slice body)
+{
+    buf_printf(data, "%.*s@%lld=%.*s ", SLICE_ARG(key), (long long)time_ms, SLICE_ARG(body));
+    return true;
+}
+
+static void samples_are_kept_by_metric_and_time(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct changes changes = {0};
+    struct buf text = {0};
+
+    changes_put_sample(&changes, SLICE_LIT("cpu"), 2000, SLICE_LIT("x"));
+    changes_put_sample(&changes, SLICE_LIT("net"), 1000, SLICE_LIT("n"));
+    changes_put_sample(&changes, SLICE_LIT("cpu"), 1000, SLICE_LIT("a"));
+    changes_put_sample(&changes, SLICE_LIT("cpu"), 3000, SLICE_LIT("c"));
+    changes_put_sample(&changes, SLICE_LIT("cpu"), 2000, SLICE_LIT("b"));
+    store_commit(fixture->store, &changes, NULL, NULL);
+    fixture_settle(fixture);
+    samples_load(fixture->store, 0, print_sample, &text, NULL);
+    check_text("all", "cpu@1000=a cpu@2000=b cpu@3000=c net@1000=n ", buf_slice(&text));
+    buf_clear(&text);
+    samples_range(fixture->store, SLICE_LIT("cpu"), 1000, 3000, print_sample, &text, NULL);
+    check_text("from is in, to is not", "cpu@1000=a cpu@2000=b ", buf_slice(&text));
+    buf_clear(&text);
+    changes_expire_samples(&changes, 2000);
+    changes_put_sample(&changes, SLICE_LIT("net"), 5000, SLICE_LIT("m"));
+    store_commit(fixture->store, &changes, NULL, NULL);
+    fixture_settle(fixture);
+    samples_load(fixture->store, 0, print_sample, &text, NULL);
+    check_text("expired", "cpu@2000=b cpu@3000=c net@5000=m ", buf_slice(&text));
+    buf_close(&text);
+}
+
+/* The child writes without end and says on the pipe what was answered. */
+struct flood {
+    struct store *store;
+    int pipe;
+    int next;
+};
+
+static void flood_one(struct flood *flood);
+
+struct flood_mark {
+    struct flood *flood;
+    int number;
+};
+
+static void flood_done(void *data, const struct error *err)
+{
+    struct flood_mark *mark = data;
+
+    if (err != NULL || write(mark->flood->pipe, &mark->number, sizeof(mark->number)) < 0) {
+        _exit(1);
+    }
+    flood_one(mark->flood);
+    free(mark);
+}
+
+static void flood_one(struct flood *flood)
+{
+    struct flood_mark *mark = malloc(sizeof(*mark));
+    struct changes changes = {0};
+    char id[16];
+
+    *mark = (struct flood_mark){flood, flood->next++};
+    snprintf(id, sizeof(id), "%08d", mark->number);
+    put(&changes, "flood", id, "{\"some\":\"body\"}");
+    store_commit(flood->store, &changes, flood_done, mark);
+}
+
+static void flood_main(const char *directory, int pipe)
+{
+    struct flood flood = {.pipe = pipe};
+    uv_loop_t loop;
+    const struct store_options options = {.directory = directory, .loop = &loop};
+
+    if (uv_loop_init(&loop) != 0 || store_open(&options, &flood.store, NULL) != 0) {
+        _exit(2);
+    }
+    for (int i = 0; i < 32; i++) {
+        flood_one(&flood);
+    }
+    uv_run(&loop, UV_RUN_DEFAULT);
+    _exit(3);
+}
+
+static bool note_id(void *data, struct slice kind, struct slice id, struct slice body)
+{
+    char *seen = data;
+    char text[16] = {0};
+
+    (void)kind;
+    (void)body;
+    memcpy(text, id.data, 8);
+    seen[strtol(text, NULL, 10)] = 1;
+    return true;
+}
+
+#define FLOOD_MAX 1000000
+
+static void what_was_answered_survives_a_kill(void **state)
+{
+    struct store_fixture *fixture = *state;
+    char *answered = calloc(FLOOD_MAX, 1);
+    char *found = calloc(FLOOD_MAX, 1);
+    int count = 0;
+
+    fixture_close(fixture);
+    for (int round = 0; round < 3; round++) {
+        int ends[2], number, status;
+        pid_t child;
+
+        memset(answered, 0, FLOOD_MAX);
+        memset(found, 0, FLOOD_MAX);
+        assert_int_equal(0, pipe2(ends, O_CLOEXEC));
+        child = fork();
+        if (child == 0) {
+            flood_main(fixture->directory, ends[1]);
+        }
+        close(ends[1]);
+        for (int i = 0; i < 1500 + 700 * round; i++) {
+            assert_int_equal(sizeof(number), read(ends[0], &number, sizeof(number)));
+            answered[number] = 1;
+        }
+        kill(child, SIGKILL);
+        while (read(ends[0], &number, sizeof(number)) == (ssize_t)sizeof(number)) {
+            answered[number] = 1; /* Said before it died. */
+        }
+        close(ends[0]);
+        assert_int_equal(child, waitpid(child, &status, 0));
+        assert_true(WIFSIGNALED(status));
+        fixture_open(fixture);
+        check_int("load", 0, store_load_all(fixture->store, note_id, found, NULL));
+        fixture_close(fixture);
+        for (int i = 0; i < FLOOD_MAX; i++) {
+            count += answered[i];
+            check_int("an answered write is there", 1, found[i] || !answered[i]);
+        }
+    }
+    assert_true(count >= 4500);
+    fixture_open(fixture);
+    free(answered);
+    free(found);
+}
+
+/* Enough pages that the checkpointer and the bound of the log both act. */
+static void the_log_does_not_grow_without_end(void **state)
+{
+    struct store_fixture *fixture = *state;
+    char path[128], body[3000];
+    struct stat status;
+
+    memset(body, 'x', sizeof(body));
+    for (int i = 0; i < 30000; i++) {
+        struct changes changes = {0};
+        char id[16];
+
+        snprintf(id, sizeof(id), "%d", i % 5000);
+        changes_put(&changes, SLICE_LIT("k"), slice_z(id), slice_of(body, sizeof(body)));
+        store_commit(fixture->store, &changes, NULL, NULL);
+        if (i % 100 == 0) {
+            fixture_settle(fixture);
+        }
+    }
+    fixture_settle(fixture);
+    snprintf(path, sizeof(path), "%s/muster.db-wal", fixture->directory);
+    assert_int_equal(0, stat(path, &status));
+    assert_true(status.st_size < 80LL * 1024 * 1024);
+}
+
+int main(void)
+{
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(what_was_committed_is_there_after_a_restart),
+        STORE_TEST(what_waits_is_written_by_close),
+        STORE_TEST(commits_complete_in_their_order),
+        STORE_TEST(a_cut_set_forgets_what_came_later),
+        STORE_TEST(a_store_that_is_not_ours_to_open_is_refused),
+        STORE_TEST(a_commit_that_fails_is_told_to_all),
+        STORE_TEST(samples_are_kept_by_metric_and_time),
+        STORE_TEST(what_was_answered_survives_a_kill),
+        STORE_TEST(the_log_does_not_grow_without_end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
