@@ -9,6 +9,7 @@
 #include "check.h"
 #include "engine/engine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define FAKE_EVENTS_MAX 4096
@@ -96,10 +97,8 @@ static inline void fake_machine(struct fake *fake, int64_t after_ms, const char 
                                 enum machine_state machine, const char *reason)
 {
     fake_at(fake, fake->now_ms + after_ms,
-            (struct event){.kind = EVENT_MACHINE,
-                           .instance = instance,
-                           .machine = machine,
-                           .text = reason});
+            (struct event){
+                .kind = EVENT_MACHINE, .instance = instance, .machine = machine, .text = reason});
 }
 
 static inline void fake_elb(struct fake *fake, int64_t at_ms, const char *instance,

@@ -103,15 +103,17 @@ static void the_stack_grows_to_its_maximum_and_shrinks_to_its_minimum(void **sta
                 "[1020.0] down held: cooldown until 1050.0\n"
                 "[1080.0] down held: no-change\n"
                 "[1140.0] down held: no-change\n");
-    check_text("created", "At 1970-01-01T00:00:00Z a user request created an AutoScalingGroup "
-                          "changing the desired capacity from 0 to 2.  At 1970-01-01T00:00:00Z an "
-                          "instance was started in response to a difference between desired and "
-                          "actual capacity, increasing the capacity from 0 to 2.",
+    check_text("created",
+               "At 1970-01-01T00:00:00Z a user request created an AutoScalingGroup "
+               "changing the desired capacity from 0 to 2.  At 1970-01-01T00:00:00Z an "
+               "instance was started in response to a difference between desired and "
+               "actual capacity, increasing the capacity from 0 to 2.",
                slice_z(cause_of(fake, "activity-2", &text)));
-    check_text("grown", "At 1970-01-01T00:01:00Z a monitor alarm high in state ALARM triggered "
-                        "policy up changing the desired capacity from 2 to 3.  At "
-                        "1970-01-01T00:01:00Z an instance was started in response to a difference "
-                        "between desired and actual capacity, increasing the capacity from 2 to 3.",
+    check_text("grown",
+               "At 1970-01-01T00:01:00Z a monitor alarm high in state ALARM triggered "
+               "policy up changing the desired capacity from 2 to 3.  At "
+               "1970-01-01T00:01:00Z an instance was started in response to a difference "
+               "between desired and actual capacity, increasing the capacity from 2 to 3.",
                slice_z(cause_of(fake, "activity-3", &text)));
     check_text("shrunk",
                "At 1970-01-01T00:12:00Z a monitor alarm low in state ALARM triggered policy down "
@@ -159,12 +161,14 @@ static void an_instance_that_dies_is_replaced_even_in_grace(void **state)
                 "[  12.5] i-3 in service, registered\n");
     check_int("desired stays", 2, fake->world.desired);
     check_int("the group's own cooldown", 42500, fake->world.cooldown_until_ms);
-    check_text("why it went", "At 1970-01-01T00:00:10Z an instance was taken out of service in "
-                              "response to an EC2 health check indicating it has been terminated "
-                              "or stopped.",
+    check_text("why it went",
+               "At 1970-01-01T00:00:10Z an instance was taken out of service in "
+               "response to an EC2 health check indicating it has been terminated "
+               "or stopped.",
                slice_z(cause_of(fake, "activity-3", &text)));
-    check_text("why one came", "At 1970-01-01T00:00:10Z an instance was launched in response to an "
-                               "unhealthy instance needing to be replaced.",
+    check_text("why one came",
+               "At 1970-01-01T00:00:10Z an instance was launched in response to an "
+               "unhealthy instance needing to be replaced.",
                slice_z(cause_of(fake, "activity-4", &text)));
     buf_close(&text);
 }
@@ -208,11 +212,12 @@ static void a_late_attachment_replaces_nothing_before_a_member_passes(void **sta
     fake_elb(fake, 20000, "i-1", VERDICT_UNHEALTHY);
     fake_elb(fake, 40000, "i-2", VERDICT_HEALTHY);
     fake_run(fake, 40000);
-    fake_expect(fake, "i-1's failure counts once i-2 passed", "[  10.0] tg added\n"
-                                                              "[  40.0] tg in service\n"
-                                                              "[  40.0] i-1 unhealthy\n"
-                                                              "[  40.0] i-1 terminating, draining\n"
-                                                              "[  40.0] launch i-3 in a\n");
+    fake_expect(fake, "i-1's failure counts once i-2 passed",
+                "[  10.0] tg added\n"
+                "[  40.0] tg in service\n"
+                "[  40.0] i-1 unhealthy\n"
+                "[  40.0] i-1 terminating, draining\n"
+                "[  40.0] launch i-3 in a\n");
 }
 
 static void failed_launches_are_tried_again_with_growing_pauses(void **state)
@@ -221,17 +226,18 @@ static void failed_launches_are_tried_again_with_growing_pauses(void **state)
     struct buf text = {0};
 
     fake->launch_error = "The AMI ID ami-1 does not exist.";
+    fake->now_ms = 1000; /* 0 means never. */
     create(fake, 1, 1, 1);
     fake_run(fake, 40000);
     fake->launch_error = NULL;
     fake_run(fake, 80000);
     fake_expect(fake, "another zone each time",
-                "[   0.0] desired 0 -> 1\n"
-                "[   0.0] launch in a fails\n"
-                "[  10.0] launch in b fails\n"
-                "[  30.0] launch in a fails\n"
-                "[  70.0] launch i-1 in a\n"
-                "[  72.5] i-1 in service\n");
+                "[   1.0] desired 0 -> 1\n"
+                "[   1.0] launch in a fails\n"
+                "[  11.0] launch in b fails\n"
+                "[  31.0] launch in a fails\n"
+                "[  71.0] launch i-1 in a\n"
+                "[  73.5] i-1 in service\n");
     activity_description(&fake->world.activities[0], &text);
     check_text("its description",
                "Launching a new EC2 instance.  Status Reason: The AMI ID ami-1 does not exist. "
@@ -248,13 +254,14 @@ static void an_instance_that_dies_while_starting_is_a_cancelled_launch(void **st
     create(fake, 1, 1, 1);
     fake_machine(fake, 1000, "i-1", MACHINE_GONE, "Client.VolumeLimitExceeded: no more");
     fake_run(fake, 20000);
-    fake_expect(fake, "another one after the pause", "[   0.0] desired 0 -> 1\n"
-                                                     "[   0.0] launch i-1 in a\n"
-                                                     "[   1.0] i-1 died while starting\n"
-                                                     "[   1.0] i-1 terminating\n"
-                                                     "[   1.0] i-1 gone\n"
-                                                     "[  11.0] launch i-2 in b\n"
-                                                     "[  13.5] i-2 in service\n");
+    fake_expect(fake, "another one after the pause",
+                "[   0.0] desired 0 -> 1\n"
+                "[   0.0] launch i-1 in a\n"
+                "[   1.0] i-1 died while starting\n"
+                "[   1.0] i-1 terminating\n"
+                "[   1.0] i-1 gone\n"
+                "[  11.0] launch i-2 in b\n"
+                "[  13.5] i-2 in service\n");
     check_text("its message",
                "Instance became unhealthy while waiting for instance to be in InService state. "
                "Termination Reason: Client.VolumeLimitExceeded: no more",
@@ -277,14 +284,15 @@ static void a_user_terminates_an_instance_with_and_without_replacement(void **st
     event = (struct event){.kind = EVENT_TERMINATE, .instance = "i-2", .decrement = true};
     check_int("decremented", 0, fake_ask(fake, event, NULL));
     fake_run(fake, 30000);
-    fake_expect(fake, "i-1 is replaced, i-2 is not", "[  10.0] i-1 terminating\n"
-                                                     "[  10.0] i-1 stopping\n"
-                                                     "[  10.0] launch i-3 in a\n"
-                                                     "[  11.0] i-1 gone\n"
-                                                     "[  12.5] i-3 in service\n"
-                                                     "[  20.0] i-2 terminating\n"
-                                                     "[  20.0] i-2 stopping\n"
-                                                     "[  21.0] i-2 gone\n");
+    fake_expect(fake, "i-1 is replaced, i-2 is not",
+                "[  10.0] i-1 terminating\n"
+                "[  10.0] i-1 stopping\n"
+                "[  10.0] launch i-3 in a\n"
+                "[  11.0] i-1 gone\n"
+                "[  12.5] i-3 in service\n"
+                "[  20.0] i-2 terminating\n"
+                "[  20.0] i-2 stopping\n"
+                "[  21.0] i-2 gone\n");
     check_text("cause",
                "At 1970-01-01T00:00:20Z instance i-2 was taken out of service in response to a "
                "user request, shrinking the capacity from 2 to 1.",
@@ -298,8 +306,7 @@ static void a_user_terminates_an_instance_with_and_without_replacement(void **st
                slice_z(err.message));
     event.instance = "i-9";
     check_int("unknown", ERR_API, fake_ask(fake, event, &err));
-    check_text("unknown",
-               "Instance Id not found - No managed instance found for instance ID: i-9",
+    check_text("unknown", "Instance Id not found - No managed instance found for instance ID: i-9",
                slice_z(err.message));
     buf_close(&text);
 }
@@ -315,15 +322,16 @@ static void protected_instances_stay_though_desired_sinks(void **state)
     buf_clear(&fake->trace);
     check_int("set", 0, fake_ask(fake, event, NULL));
     fake_run(fake, 100000);
-    check_int("unprotect", 0,
-              fake_ask(fake,
-                       (struct event){.kind = EVENT_SET_PROTECTION, .instance = "i-2"}, NULL));
+    check_int(
+        "unprotect", 0,
+        fake_ask(fake, (struct event){.kind = EVENT_SET_PROTECTION, .instance = "i-2"}, NULL));
     fake_run(fake, 200000);
-    fake_expect(fake, "told once; then one may go", "[  10.0] desired 2 -> 0\n"
-                                                    "[  10.0] all protected\n"
-                                                    "[ 100.0] i-2 terminating\n"
-                                                    "[ 100.0] i-2 stopping\n"
-                                                    "[ 101.0] i-2 gone\n");
+    fake_expect(fake, "told once; then one may go",
+                "[  10.0] desired 2 -> 0\n"
+                "[  10.0] all protected\n"
+                "[ 100.0] i-2 terminating\n"
+                "[ 100.0] i-2 stopping\n"
+                "[ 101.0] i-2 gone\n");
 }
 
 static void zones_are_balanced_again_by_launching_first(void **state)
@@ -333,25 +341,28 @@ static void zones_are_balanced_again_by_launching_first(void **state)
 
     create(fake, 0, 4, 4);
     fake_run(fake, 400000);
-    check_int("two leave zone b", 0,
-              fake_ask(fake,
-                       (struct event){.kind = EVENT_TERMINATE, .instance = "i-2", .decrement = true},
-                       NULL));
+    check_int(
+        "two leave zone b", 0,
+        fake_ask(fake,
+                 (struct event){.kind = EVENT_TERMINATE, .instance = "i-2", .decrement = true},
+                 NULL));
     buf_clear(&fake->trace);
-    check_int("two leave zone b", 0,
-              fake_ask(fake,
-                       (struct event){.kind = EVENT_TERMINATE, .instance = "i-4", .decrement = true},
-                       NULL));
+    check_int(
+        "two leave zone b", 0,
+        fake_ask(fake,
+                 (struct event){.kind = EVENT_TERMINATE, .instance = "i-4", .decrement = true},
+                 NULL));
     fake_run(fake, 500000);
-    fake_expect(fake, "one goes to b, then one leaves a", "[ 400.0] i-4 terminating\n"
-                                                          "[ 400.0] i-4 stopping\n"
-                                                          "[ 401.0] i-2 gone\n"
-                                                          "[ 401.0] i-4 gone\n"
-                                                          "[ 401.0] launch i-5 in b\n"
-                                                          "[ 403.5] i-5 in service\n"
-                                                          "[ 403.5] i-1 terminating\n"
-                                                          "[ 403.5] i-1 stopping\n"
-                                                          "[ 404.5] i-1 gone\n");
+    fake_expect(fake, "one goes to b, then one leaves a",
+                "[ 400.0] i-4 terminating\n"
+                "[ 400.0] i-4 stopping\n"
+                "[ 401.0] i-2 gone\n"
+                "[ 401.0] i-4 gone\n"
+                "[ 401.0] launch i-5 in b\n"
+                "[ 403.5] i-5 in service\n"
+                "[ 403.5] i-1 terminating\n"
+                "[ 403.5] i-1 stopping\n"
+                "[ 404.5] i-1 gone\n");
     check_text("launch",
                "At 1970-01-01T00:06:41Z availability zones a b had 2 0 instances respectively. An "
                "instance was launched to aid in balancing the group's zones.",
@@ -369,8 +380,7 @@ static void a_group_is_deleted_by_force(void **state)
     buf_clear(&fake->trace);
     check_int("in use", ERR_API, fake_ask(fake, (struct event){.kind = EVENT_DELETE}, &err));
     check_text("in use", "ResourceInUse", slice_z(err.aws_code));
-    check_int("force", 0,
-              fake_ask(fake, (struct event){.kind = EVENT_DELETE, .flag = true}, NULL));
+    check_int("force", 0, fake_ask(fake, (struct event){.kind = EVENT_DELETE, .flag = true}, NULL));
     check_int("no more changes", ERR_API,
               fake_ask(fake, (struct event){.kind = EVENT_SET_DESIRED, .desired = 0}, &err));
     check_text("no more changes",
@@ -378,14 +388,15 @@ static void a_group_is_deleted_by_force(void **state)
                slice_z(err.message));
     fake_run(fake, 60000);
     check_int("gone", true, fake->gone);
-    fake_expect(fake, "without draining", "[  10.0] desired 2 -> 0\n"
-                                          "[  10.0] i-1 terminating, draining\n"
-                                          "[  10.0] i-2 terminating, draining\n"
-                                          "[  10.0] i-1 stopping\n"
-                                          "[  10.0] i-2 stopping\n"
-                                          "[  11.0] i-1 gone\n"
-                                          "[  11.0] i-2 gone\n"
-                                          "[  11.0] deleted\n");
+    fake_expect(fake, "without draining",
+                "[  10.0] desired 2 -> 0\n"
+                "[  10.0] i-2 terminating, draining\n"
+                "[  10.0] i-1 terminating, draining\n"
+                "[  10.0] i-1 stopping\n"
+                "[  10.0] i-2 stopping\n"
+                "[  11.0] i-1 gone\n"
+                "[  11.0] i-2 gone\n"
+                "[  11.0] deleted\n");
 }
 
 static void a_step_policy_adds_only_what_is_not_coming_already(void **state)
@@ -437,12 +448,13 @@ static void suspended_processes_do_nothing_until_resumed(void **state)
     fake_run(fake, 100000);
     fake->world.suspended = 0;
     fake_run(fake, 110000);
-    fake_expect(fake, "marked, and replaced on resuming", "[  10.0] i-1 unhealthy\n"
-                                                          "[  60.0] up held: suspended\n"
-                                                          "[ 100.0] i-1 terminating, draining\n"
-                                                          "[ 100.0] i-1 gone\n"
-                                                          "[ 100.0] launch i-3 in a\n"
-                                                          "[ 102.5] i-3 in service, registered\n");
+    fake_expect(fake, "marked, and replaced on resuming",
+                "[  10.0] i-1 unhealthy\n"
+                "[  60.0] up held: suspended\n"
+                "[ 100.0] i-1 terminating, draining\n"
+                "[ 100.0] i-1 gone\n"
+                "[ 100.0] launch i-3 in a\n"
+                "[ 102.5] i-3 in service, registered\n");
 }
 
 static void requests_are_refused_in_awss_words(void **state)
@@ -452,23 +464,27 @@ static void requests_are_refused_in_awss_words(void **state)
         struct event event;
         const char *code, *message;
     } cases[] = {
-        {"above", {.kind = EVENT_SET_DESIRED, .desired = 9}, "ValidationError",
-         "New SetDesiredCapacity value 9 is above max value 4 for the AutoScalingGroup."},
-        {"below", {.kind = EVENT_SET_DESIRED, .desired = 0}, "ValidationError",
-         "New SetDesiredCapacity value 0 is below min value 1 for the AutoScalingGroup."},
-        {"update", {.kind = EVENT_UPDATE_SIZES, .min = -1, .max = -1, .desired = 9},
-         "ValidationError",
-         "Desired capacity:9 must be between the specified min size:1 and max size:4"},
-        {"limits", {.kind = EVENT_UPDATE_SIZES, .min = 5, .max = -1, .desired = -1},
-         "ValidationError", "Max bound, 4, must be greater than or equal to min bound, 5"},
-        {"cooldown", {.kind = EVENT_SET_DESIRED, .desired = 3, .honor_cooldown = true},
-         "ScalingActivityInProgress",
-         "Scaling activity activity-2 is in progress and blocks this action"},
-        {"policy", {.kind = EVENT_EXECUTE_POLICY, .policy = "up", .honor_cooldown = true},
-         "ScalingActivityInProgress",
-         "Scaling activity activity-2 is in progress and blocks this action"},
-        {"protection", {.kind = EVENT_SET_PROTECTION, .instance = "i-9"}, "ValidationError",
-         "The instance i-9 is not part of Auto Scaling group web."},
+        {"above",
+         {.kind = EVENT_SET_DESIRED, .desired = 9},
+         "ValidationError",           "New SetDesiredCapacity value 9 is above max value 4 for the AutoScalingGroup."},
+        {"below",
+         {.kind = EVENT_SET_DESIRED, .desired = 0},
+         "ValidationError",           "New SetDesiredCapacity value 0 is below min value 1 for the AutoScalingGroup."},
+        {"update",
+         {.kind = EVENT_UPDATE_SIZES, .min = -1, .max = -1, .desired = 9},
+         "ValidationError",           "Desired capacity:9 must be between the specified min size:1 and max size:4"   },
+        {"limits",
+         {.kind = EVENT_UPDATE_SIZES, .min = 5, .max = -1, .desired = -1},
+         "ValidationError",           "Max bound, 4, must be greater than or equal to min bound, 5"                  },
+        {"cooldown",
+         {.kind = EVENT_SET_DESIRED, .desired = 3, .honor_cooldown = true},
+         "ScalingActivityInProgress", "Scaling activity activity-2 is in progress and blocks this action"            },
+        {"policy",
+         {.kind = EVENT_EXECUTE_POLICY, .policy = "up", .honor_cooldown = true},
+         "ScalingActivityInProgress", "Scaling activity activity-2 is in progress and blocks this action"            },
+        {"protection",
+         {.kind = EVENT_SET_PROTECTION, .instance = "i-9"},
+         "ValidationError",           "The instance i-9 is not part of Auto Scaling group web."                      },
     };
     struct fake *fake = *state;
 
@@ -497,9 +513,9 @@ static void limits_pull_desired_along(void **state)
         int32_t min, max, desired, to;
     } cases[] = {
         {"a new minimum", 3, -1, -1, 3},
-        {"a new maximum", 0, 1, -1, 1},
-        {"all three", 0, 9, 4, 4},
-        {"nothing pulls", 1, 8, -1, 4},
+        {"a new maximum", 0, 1,  -1, 1},
+        {"all three",     0, 9,  4,  4},
+        {"nothing pulls", 1, 8,  -1, 4},
     };
     struct fake *fake = *state;
 
@@ -526,14 +542,15 @@ static void random_runs_keep_the_invariants(void **state)
         srandom(seed);
         fake_open(&fake);
         fake.quiet = true;
+        fake.now_ms = 1000; /* 0 means never. */
         fake.world.seed = seed;
         stack(&fake);
         for (int step = 0; step < 200; step++) {
             (void)snprintf(id, sizeof(id), "i-%ld", random() % (fake.instances_made + 1));
             switch (random() % 9) {
             case 0:
-                fake_machine(&fake, random() % 5000, id, random() % 2 == 0 ? MACHINE_STOPPED : MACHINE_GONE,
-                             NULL);
+                fake_machine(&fake, random() % 5000, id,
+                             random() % 2 == 0 ? MACHINE_STOPPED : MACHINE_GONE, NULL);
                 break;
             case 1:
                 fake_elb(&fake, fake.now_ms, id,
@@ -546,10 +563,10 @@ static void random_runs_keep_the_invariants(void **state)
                 fake_alarm(&fake, "low", "down", fake.now_ms, fake.now_ms + 300000, 10);
                 break;
             case 4:
-                (void)fake_ask(&fake,
-                               (struct event){.kind = EVENT_SET_DESIRED,
-                                              .desired = (int32_t)(random() % 6)},
-                               NULL);
+                (void)fake_ask(
+                    &fake,
+                    (struct event){.kind = EVENT_SET_DESIRED, .desired = (int32_t)(random() % 6)},
+                    NULL);
                 break;
             case 5:
                 (void)fake_ask(&fake,
@@ -573,8 +590,15 @@ static void random_runs_keep_the_invariants(void **state)
         fake.launch_error = NULL;
         fake.world.suspended = 0;
         fake_run(&fake, fake.now_ms + 3600000);
-        if (world_capacity(&fake.world) != fake.world.desired || fake.capacity_max > 5) {
+        if (world_capacity(&fake.world) != fake.world.desired ||
+            world_running_activity(&fake.world) != NULL || fake.capacity_max > 5) {
             print_error("seed %u\n", seed);
+            for (size_t i = 0; i < fake.world.instances_count; i++) {
+                print_error("%s %s phase %d machine %d\n", fake.world.instances[i].id,
+                            lifecycle_name(fake.world.instances[i].lifecycle),
+                            (int)fake.world.instances[i].phase,
+                            (int)fake.world.instances[i].machine);
+            }
         }
         check_int("what is wanted is there", fake.world.desired, world_capacity(&fake.world));
         check_int("nothing is in progress", true, world_running_activity(&fake.world) == NULL);
