@@ -1,0 +1,748 @@
+/* Update expressions: grammar, checks in DynamoDB's order, and applying them to an item.
+ *
+ * All right-hand sides read the item as it was before; then SETs are made, then ADDs and DELETEs,
+ * then REMOVEs from the highest index down, so that every index means a position before. */
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/macros.h"
+#include "base/map.h"
+#include "services/dynamodb/number.h"
+#include "services/dynamodb/parser.h"
+#include "services/dynamodb/value.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Grammar. The actions' paths are kept as nodes until names are resolved. */
+
+struct draft {
+    enum update_type type;
+    struct node *path;
+    struct node *value;
+};
+
+struct drafts {
+    struct draft *list;
+    size_t count, room;
+    int sections[4];
+    bool repeated;
+    enum update_type repeated_type;
+};
+
+static const char *const section_words[] = {[UPDATE_SET] = "SET",
+                                            [UPDATE_REMOVE] = "REMOVE",
+                                            [UPDATE_ADD] = "ADD",
+                                            [UPDATE_DELETE] = "DELETE"};
+
+static int parse_sum(struct parser *parser, struct node **out, struct error *err);
+
+/* A path, placeholder or function, or a sum in parentheses. */
+static int parse_term(struct parser *parser, struct node **out, struct error *err)
+{
+    int rc;
+
+    if (!parser_take_sign(parser, "(")) {
+        return parse_operand(parser, out, err);
+    }
+    rc = parser_enter(parser, err);
+    if (rc == 0) {
+        rc = parse_sum(parser, out, err);
+    }
+    if (rc == 0) {
+        rc = parser_expect_sign(parser, ")", err);
+    }
+    if (rc == 0) {
+        parser->redundant_parens = parser->redundant_parens || (*out)->in_parens;
+        (*out)->in_parens = true;
+    }
+    parser_leave(parser);
+    return rc;
+}
+
+static bool is_sum(const struct node *node)
+{
+    return node->type == NODE_PLUS || node->type == NODE_MINUS;
+}
+
+static int parse_sum(struct parser *parser, struct node **out, struct error *err)
+{
+    struct node *left = NULL, *right = NULL;
+    int rc = parse_term(parser, &left, err);
+    bool plus;
+
+    *out = left;
+    if (rc != 0 || !(parser_is_sign(parser, "+") || parser_is_sign(parser, "-"))) {
+        return rc;
+    }
+    if (is_sum(left)) {
+        return parser_syntax_error(parser, err); /* Two terms, no more. */
+    }
+    plus = parser_is_sign(parser, "+");
+    parser->at++;
+    rc = parse_term(parser, &right, err);
+    if (rc == 0 && is_sum(right)) {
+        return parser_syntax_error(parser, err);
+    }
+    if (rc == 0) {
+        *out = node_new(parser, plus ? NODE_PLUS : NODE_MINUS);
+        node_add(parser, *out, left);
+        node_add(parser, *out, right);
+    }
+    return rc;
+}
+
+static int parse_value(struct parser *parser, struct draft *draft, struct error *err)
+{
+    int rc = 0;
+
+    switch (draft->type) {
+    case UPDATE_SET:
+        rc = parser_expect_sign(parser, "=", err);
+        return rc != 0 ? rc : parse_sum(parser, &draft->value, err);
+    case UPDATE_ADD:
+    case UPDATE_DELETE:
+        if (parser_peek(parser)->type != TOKEN_VALREF) {
+            return parser_syntax_error(parser, err);
+        }
+        return parse_operand(parser, &draft->value, err);
+    case UPDATE_REMOVE:
+        break;
+    }
+    return 0;
+}
+
+static int parse_section(struct parser *parser, enum update_type type, struct drafts *drafts,
+                         struct error *err)
+{
+    do {
+        struct draft draft = {.type = type};
+        int rc = parse_path(parser, &draft.path, err);
+
+        if (rc == 0) {
+            rc = parse_value(parser, &draft, err);
+        }
+        if (rc != 0) {
+            return rc;
+        }
+        parser->operators++;
+        drafts->list = mem_grow(drafts->list, drafts->count, &drafts->room, sizeof(draft));
+        drafts->list[drafts->count++] = draft;
+    } while (parser_take_sign(parser, ","));
+    return 0;
+}
+
+static int parse_sections(struct parser *parser, struct drafts *drafts, struct error *err)
+{
+    do {
+        int type = -1;
+        int rc;
+
+        for (int i = 0; i < 4 && type < 0; i++) {
+            type = parser_take_word(parser, section_words[i]) ? i : -1;
+        }
+        if (type < 0) {
+            return parser_syntax_error(parser, err);
+        }
+        if (drafts->sections[type]++ > 0 && !drafts->repeated) {
+            drafts->repeated = true;
+            drafts->repeated_type = (enum update_type)type;
+        }
+        rc = parse_section(parser, (enum update_type)type, drafts, err);
+        if (rc != 0) {
+            return rc;
+        }
+    } while (parser_peek(parser)->type != TOKEN_END);
+    return 0;
+}
+
+/* Checks. */
+
+static int check_functions(const struct parser *parser, const struct node *node, bool in_append,
+                           struct error *err)
+{
+    int rc = 0;
+
+    if (node == NULL) {
+        return 0;
+    }
+    if (node->type == NODE_FUNCTION) {
+        if (node->function == FUNCTION_UNKNOWN) {
+            return parser_invalid(parser, err, "Invalid function name; function: %.*s",
+                                  SLICE_ARG(node->word));
+        }
+        if (node->function != FUNCTION_IF_NOT_EXISTS && node->function != FUNCTION_LIST_APPEND) {
+            return parser_invalid(parser, err,
+                                  "The function is not allowed in an update expression; function:"
+                                  " %s",
+                                  function_name(node->function));
+        }
+        if (node->function == FUNCTION_LIST_APPEND && in_append) {
+            return parser_invalid(parser, err,
+                                  "The function is not allowed to be used this way in an"
+                                  " expression; function: list_append");
+        }
+        in_append = in_append || node->function == FUNCTION_LIST_APPEND;
+    }
+    for (size_t i = 0; i < node->args_count && rc == 0; i++) {
+        rc = check_functions(parser, node->args[i], in_append, err);
+    }
+    return rc;
+}
+
+static int wrong_type(const struct parser *parser, const char *operator, enum value_type type,
+                      struct error *err)
+{
+    return parser_invalid(parser, err,
+                          "Incorrect operand type for operator or function; operator or function:"
+                          " %s, operand type: %s",
+                          operator, value_type_name(type));
+}
+
+/* Counts, and the types of constants. */
+static int check_arguments(const struct parser *parser, const struct node *node, struct error *err)
+{
+    bool append = node->type == NODE_FUNCTION && node->function == FUNCTION_LIST_APPEND;
+    int rc = node->type == NODE_FUNCTION ? check_operand_count(parser, node, err) : 0;
+
+    if (rc == 0 && node->type == NODE_FUNCTION && node->function == FUNCTION_IF_NOT_EXISTS &&
+        node->args[0]->type != NODE_PATH) {
+        return parser_invalid(parser, err,
+                              "Operator or function requires a document path; operator or"
+                              " function: if_not_exists");
+    }
+    for (size_t i = 0; i < node->args_count && rc == 0; i++) {
+        const struct node *arg = node->args[i];
+
+        if (arg->type == NODE_VALUE && (is_sum(node) || append)) {
+            enum value_type type = value_type_of(arg->value);
+
+            if (is_sum(node) && type != VALUE_N) {
+                rc = wrong_type(parser, node->type == NODE_PLUS ? "+" : "-", type, err);
+            } else if (append && type != VALUE_L) {
+                rc = wrong_type(parser, "list_append", type, err);
+            }
+        }
+        if (rc == 0) {
+            rc = check_arguments(parser, arg, err);
+        }
+    }
+    return rc;
+}
+
+static bool is_set(enum value_type type)
+{
+    return type == VALUE_SS || type == VALUE_NS || type == VALUE_BS;
+}
+
+static int check_operands(const struct parser *parser, const struct draft *draft, struct error *err)
+{
+    enum value_type type;
+    bool fits;
+
+    if (draft->type != UPDATE_ADD && draft->type != UPDATE_DELETE) {
+        return 0;
+    }
+    type = value_type_of(draft->value->value);
+    fits = is_set(type) || (draft->type == UPDATE_ADD && type == VALUE_N);
+    return fits ? 0
+                : parser_invalid(parser, err,
+                                 "Incorrect operand type for operator or function; operator: %s,"
+                                 " operand type: %s",
+                                 section_words[draft->type], value_type_word(type));
+}
+
+static int check_repeated(const struct parser *parser, const struct drafts *drafts,
+                          struct error *err)
+{
+    return !drafts->repeated
+               ? 0
+               : error_api(err, "ValidationException",
+                           "%sInvalid UpdateExpression: The \"%s\" section can only be used once"
+                           " in an update expression;",
+                           parser->scope->write ? "1 validation error detected: " : "",
+                           section_words[drafts->repeated_type]);
+}
+
+static int check_paths(const struct parser *parser, const struct drafts *drafts, struct error *err)
+{
+    for (size_t i = 0; i < drafts->count; i++) {
+        for (size_t j = i + 1; j < drafts->count; j++) {
+            int rc = check_overlap(parser, &drafts->list[i].path->path, &drafts->list[j].path->path,
+                                   err);
+
+            if (rc != 0) {
+                return rc;
+            }
+        }
+    }
+    return 0;
+}
+
+/* One kind of check over all drafts before the next kind. */
+static int check_all(struct parser *parser, const struct drafts *drafts, struct error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < drafts->count && rc == 0; i++) {
+        rc = check_reserved(parser, drafts->list[i].path, err);
+        if (rc == 0 && drafts->list[i].value != NULL) {
+            rc = check_reserved(parser, drafts->list[i].value, err);
+        }
+    }
+    for (size_t i = 0; i < drafts->count && rc == 0; i++) {
+        rc = check_functions(parser, drafts->list[i].value, false, err);
+    }
+    if (rc == 0) {
+        rc = check_repeated(parser, drafts, err);
+    }
+    for (size_t i = 0; i < drafts->count && rc == 0; i++) {
+        rc = resolve_names(parser, drafts->list[i].path, err);
+        if (rc == 0 && drafts->list[i].value != NULL) {
+            rc = resolve_names(parser, drafts->list[i].value, err);
+        }
+    }
+    for (size_t i = 0; i < drafts->count && rc == 0; i++) {
+        if (drafts->list[i].value != NULL) {
+            rc = resolve_values(parser, drafts->list[i].value, err);
+        }
+    }
+    if (rc == 0) {
+        rc = check_paths(parser, drafts, err);
+    }
+    for (size_t i = 0; i < drafts->count && rc == 0; i++) {
+        rc = check_operands(parser, &drafts->list[i], err);
+    }
+    for (size_t i = 0; i < drafts->count && rc == 0; i++) {
+        if (drafts->list[i].value != NULL) {
+            rc = check_arguments(parser, drafts->list[i].value, err);
+        }
+    }
+    return rc;
+}
+
+int update_parse(struct scope *scope, struct slice text, struct update *update, struct error *err)
+{
+    struct drafts drafts = {0};
+    struct parser parser;
+    int rc = parser_open(&parser, scope, "UpdateExpression", text, err);
+
+    *update = (struct update){0};
+    if (rc != 0) {
+        return rc;
+    }
+    rc = parse_sections(&parser, &drafts, err);
+    if (rc == 0 && parser.operators > EXPRESSION_OPERATORS_MAX) {
+        rc = parser_invalid(&parser, err,
+                            "The expression contains too many operators; operator count: %d",
+                            parser.operators);
+    }
+    if (rc == 0 && parser.redundant_parens) {
+        rc = parser_invalid(&parser, err, "The expression has redundant parentheses;");
+    }
+    if (rc == 0) {
+        rc = check_all(&parser, &drafts, err);
+    }
+    if (rc == 0) {
+        update->actions = arena_calloc(&scope->arena, drafts.count, sizeof(*update->actions));
+        for (size_t i = 0; i < drafts.count; i++) {
+            const struct draft *draft = &drafts.list[i];
+
+            update->actions[i] =
+                (struct update_action){draft->type, draft->path->path, draft->value};
+        }
+        update->count = drafts.count;
+    }
+    free(drafts.list);
+    return rc;
+}
+
+int update_check_keys(const struct update *update, const char *hash_name, const char *range_name,
+                      struct error *err)
+{
+    for (size_t i = 0; i < update->count; i++) {
+        const struct path *path = &update->actions[i].path;
+        struct slice name = path->elements[0].name;
+
+        if ((hash_name == NULL || !slice_equal_z(name, hash_name)) &&
+            (range_name == NULL || !slice_equal_z(name, range_name))) {
+            continue;
+        }
+        if (path->count > 1) {
+            return error_api(err, "ValidationException",
+                             "Key attributes must be scalars; list random access '[]' and map"
+                             " lookup '.' are not allowed: Key: %s",
+                             name.data);
+        }
+        return error_api(err, "ValidationException",
+                         PARAMETER_INVALID
+                         "Cannot update attribute %s. This attribute is part of the key",
+                         name.data);
+    }
+    return 0;
+}
+
+bool update_creates(const struct update *update)
+{
+    for (size_t i = 0; i < update->count; i++) {
+        if (update->actions[i].type == UPDATE_SET || update->actions[i].type == UPDATE_ADD) {
+            return true;
+        }
+    }
+    return update->count == 0;
+}
+
+void update_paths(const struct update *update, struct arena *arena, struct projection *paths)
+{
+    *paths = (struct projection){0};
+    paths->paths = arena_calloc(arena, update->count + 1, sizeof(struct path));
+    for (size_t i = 0; i < update->count; i++) {
+        paths->paths[paths->count++] = update->actions[i].path;
+    }
+}
+
+/* Values. */
+
+static int wrong_data_type(struct error *err)
+{
+    return error_api(err, "ValidationException",
+                     "An operand in the update expression has an incorrect data type");
+}
+
+static int evaluate(const struct node *node, const json_t *item, json_t **out, struct error *err);
+
+static int evaluate_sum(const struct node *node, const json_t *item, json_t **out,
+                        struct error *err)
+{
+    json_t *left = NULL, *right = NULL;
+    struct number a, b, sum;
+    struct buf text = {0};
+    int rc = evaluate(node->args[0], item, &left, err);
+
+    if (rc == 0) {
+        rc = evaluate(node->args[1], item, &right, err);
+    }
+    if (rc == 0 && (value_type_of(left) != VALUE_N || value_type_of(right) != VALUE_N)) {
+        rc = wrong_data_type(err);
+    }
+    if (rc == 0) {
+        ASSERT(number_parse(slice_z(json_string_value(value_content(left))), &a, NULL) == 0);
+        ASSERT(number_parse(slice_z(json_string_value(value_content(right))), &b, NULL) == 0);
+        rc = number_add(&a, &b, node->type == NODE_PLUS ? 1 : -1, &sum, err);
+    }
+    if (rc == 0) {
+        number_format(&sum, &text);
+        *out = value_new(VALUE_N, json_string(buf_z(&text)));
+    }
+    buf_close(&text);
+    json_decref(left);
+    json_decref(right);
+    return rc;
+}
+
+static int evaluate_append(const struct node *node, const json_t *item, json_t **out,
+                           struct error *err)
+{
+    json_t *left = NULL, *right = NULL;
+    int rc = evaluate(node->args[0], item, &left, err);
+
+    if (rc == 0) {
+        rc = evaluate(node->args[1], item, &right, err);
+    }
+    if (rc == 0 && (value_type_of(left) != VALUE_L || value_type_of(right) != VALUE_L)) {
+        rc = wrong_data_type(err);
+    }
+    if (rc == 0) {
+        json_array_extend(value_content(left), value_content(right));
+        *out = json_incref(left);
+    }
+    json_decref(left);
+    json_decref(right);
+    return rc;
+}
+
+/* A new tree in *@out that nobody else holds. */
+static int evaluate(const struct node *node, const json_t *item, json_t **out, struct error *err)
+{
+    const json_t *value;
+
+    switch (node->type) {
+    case NODE_VALUE:
+        *out = json_deep_copy(node->value);
+        return 0;
+    case NODE_PATH:
+        value = path_get(&node->path, item);
+        if (value == NULL) {
+            return error_api(err, "ValidationException",
+                             "The provided expression refers to an attribute that does not exist"
+                             " in the item");
+        }
+        *out = json_deep_copy(value);
+        return 0;
+    case NODE_PLUS:
+    case NODE_MINUS:
+        return evaluate_sum(node, item, out, err);
+    case NODE_FUNCTION:
+        if (node->function == FUNCTION_LIST_APPEND) {
+            return evaluate_append(node, item, out, err);
+        }
+        value = path_get(&node->args[0]->path, item);
+        if (value == NULL) {
+            return evaluate(node->args[1], item, out, err);
+        }
+        *out = json_deep_copy(value);
+        return 0;
+    case NODE_COMPARE:
+    case NODE_BETWEEN:
+    case NODE_IN:
+    case NODE_AND:
+    case NODE_OR:
+    case NODE_NOT:
+        break;
+    }
+    return error_set(err, ERR_INTERNAL, "dynamodb: a condition among the values of an update");
+}
+
+/* Writing into the item. */
+
+static int bad_path(struct error *err)
+{
+    return error_api(err, "ValidationException",
+                     "The document path provided in the update expression is invalid for update");
+}
+
+/* The object or array that the path's last element stands in, or NULL. */
+static json_t *container(const struct path *path, json_t *item)
+{
+    const struct path parent = {path->elements, path->count - 1};
+    bool by_index = path->elements[path->count - 1].index >= 0;
+    json_t *value;
+
+    if (path->count == 1) {
+        return item;
+    }
+    value = path_get(&parent, item);
+    if (value == NULL || value_type_of(value) != (by_index ? VALUE_L : VALUE_M)) {
+        return NULL;
+    }
+    return value_content(value);
+}
+
+/* Takes @value. */
+static int store_at(const struct path *path, json_t *item, json_t *value, struct error *err)
+{
+    const struct path_element *last = &path->elements[path->count - 1];
+    json_t *in = container(path, item);
+
+    if (in == NULL) {
+        json_decref(value);
+        return bad_path(err);
+    }
+    if (last->index < 0) {
+        json_object_set_new(in, last->name.data, value);
+    } else if ((size_t)last->index < json_array_size(in)) {
+        json_array_set_new(in, (size_t)last->index, value);
+    } else {
+        json_array_append_new(in, value);
+    }
+    return 0;
+}
+
+static int remove_at(const struct path *path, json_t *item, bool was_there, struct error *err)
+{
+    const struct path_element *last = &path->elements[path->count - 1];
+    json_t *in = container(path, item);
+
+    if (in == NULL) {
+        return was_there ? bad_path(err) : 0;
+    }
+    if (last->index < 0) {
+        json_object_del(in, last->name.data);
+    } else {
+        json_array_remove(in, (size_t)last->index); /* Past the end: ignored. */
+    }
+    return 0;
+}
+
+/* Append the elements of @from that @other has not to @to. */
+static void add_missing(json_t *to, const json_t *from, const json_t *other)
+{
+    struct map seen = {0};
+
+    for (size_t i = 0; i < json_array_size(other); i++) {
+        map_put(&seen, slice_z(json_string_value(json_array_get(other, i))), &seen);
+    }
+    for (size_t i = 0; i < json_array_size(from); i++) {
+        json_t *element = json_array_get(from, i);
+
+        if (map_get(&seen, slice_z(json_string_value(element))) == NULL) {
+            json_array_append(to, element);
+        }
+    }
+    map_close(&seen);
+}
+
+static json_t *set_union(const json_t *a, const json_t *b)
+{
+    json_t *sum = json_copy((json_t *)(uintptr_t)a);
+
+    add_missing(sum, b, a);
+    return sum;
+}
+
+static json_t *set_difference(const json_t *a, const json_t *b)
+{
+    json_t *rest = json_array();
+
+    add_missing(rest, a, b);
+    return rest;
+}
+
+static int apply_add(const struct update_action *action, const json_t *before, json_t *item,
+                     struct error *err)
+{
+    const json_t *operand = action->value->value;
+    const json_t *old = path_get(&action->path, before);
+    enum value_type type = value_type_of(operand);
+    struct number a, b, sum;
+    struct buf text = {0};
+    int rc;
+
+    if (old == NULL) {
+        return store_at(&action->path, item, json_deep_copy(operand), err);
+    }
+    if (value_type_of(old) != type) {
+        return wrong_data_type(err);
+    }
+    if (type != VALUE_N) {
+        json_t *both = set_union(value_content(old), value_content(operand));
+
+        return store_at(&action->path, item, value_new(type, both), err);
+    }
+    ASSERT(number_parse(slice_z(json_string_value(value_content(old))), &a, NULL) == 0);
+    ASSERT(number_parse(slice_z(json_string_value(value_content(operand))), &b, NULL) == 0);
+    rc = number_add(&a, &b, 1, &sum, err);
+    if (rc == 0) {
+        number_format(&sum, &text);
+        rc = store_at(&action->path, item, value_new(VALUE_N, json_string(buf_z(&text))), err);
+    }
+    buf_close(&text);
+    return rc;
+}
+
+static int apply_delete(const struct update_action *action, const json_t *before, json_t *item,
+                        struct error *err)
+{
+    const json_t *operand = action->value->value;
+    const json_t *old = path_get(&action->path, before);
+    enum value_type type = value_type_of(operand);
+    json_t *rest;
+
+    if (old == NULL) {
+        return 0;
+    }
+    if (value_type_of(old) != type) {
+        return wrong_data_type(err);
+    }
+    rest = set_difference(value_content(old), value_content(operand));
+    if (json_array_size(rest) == 0) {
+        json_decref(rest);
+        return remove_at(&action->path, item, true, err);
+    }
+    return store_at(&action->path, item, value_new(type, rest), err);
+}
+
+/* Longer and higher first, so that removing an element moves none that is still to be removed. */
+static int compare_removals(const void *a, const void *b)
+{
+    const struct path *x = *(const struct path *const *)a, *y = *(const struct path *const *)b;
+
+    for (size_t i = 0; i < x->count && i < y->count; i++) {
+        const struct path_element *p = &x->elements[i], *q = &y->elements[i];
+        int order = p->index != q->index ? (p->index < q->index ? 1 : -1)
+                    : p->index < 0       ? slice_compare(q->name, p->name)
+                                         : 0;
+
+        if (order != 0) {
+            return order;
+        }
+    }
+    return 0;
+}
+
+static int apply_removals(const struct update *update, json_t *item, bool was_there,
+                          struct error *err)
+{
+    const struct path *paths[update->count + 1];
+    size_t count = 0;
+    int rc = 0;
+
+    for (size_t i = 0; i < update->count; i++) {
+        if (update->actions[i].type == UPDATE_REMOVE) {
+            paths[count++] = &update->actions[i].path;
+        }
+    }
+    if (count == 0) {
+        return 0;
+    }
+    qsort(paths, count, sizeof(paths[0]), compare_removals);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = remove_at(paths[i], item, was_there, err);
+    }
+    return rc;
+}
+
+/* Appends go in the order of their indices. */
+static int compare_sets(const void *a, const void *b)
+{
+    const struct update_action *x = *(const struct update_action *const *)a;
+    const struct update_action *y = *(const struct update_action *const *)b;
+    int64_t p = x->path.elements[x->path.count - 1].index;
+    int64_t q = y->path.elements[y->path.count - 1].index;
+
+    return p < q ? -1 : p > q;
+}
+
+static int apply_sets(const struct update *update, const json_t *before, json_t *item,
+                      struct error *err)
+{
+    const struct update_action *sets[update->count + 1];
+    size_t count = 0;
+    int rc = 0;
+
+    for (size_t i = 0; i < update->count; i++) {
+        if (update->actions[i].type == UPDATE_SET) {
+            sets[count++] = &update->actions[i];
+        }
+    }
+    if (count > 1) {
+        qsort(sets, count, sizeof(sets[0]), compare_sets);
+    }
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        json_t *value = NULL;
+
+        rc = evaluate(sets[i]->value, before, &value, err);
+        if (rc == 0) {
+            rc = store_at(&sets[i]->path, item, value, err);
+        }
+    }
+    return rc;
+}
+
+int update_apply(const struct update *update, json_t *item, bool was_there, struct error *err)
+{
+    json_t *before = json_deep_copy(item);
+    int rc = apply_sets(update, before, item, err);
+
+    for (size_t i = 0; i < update->count && rc == 0; i++) {
+        if (update->actions[i].type == UPDATE_ADD) {
+            rc = apply_add(&update->actions[i], before, item, err);
+        } else if (update->actions[i].type == UPDATE_DELETE) {
+            rc = apply_delete(&update->actions[i], before, item, err);
+        }
+    }
+    if (rc == 0) {
+        rc = apply_removals(update, item, was_there, err);
+    }
+    json_decref(before);
+    return rc;
+}
