@@ -1,0 +1,917 @@
+/* What a stack is doing, step by step.
+ *
+ *   create:  CREATE_IN_PROGRESS -> CREATE_COMPLETE
+ *              on failure -> ROLLBACK_IN_PROGRESS -> ROLLBACK_COMPLETE | ROLLBACK_FAILED
+ *              (DO_NOTHING: CREATE_FAILED; DELETE: DELETE_IN_PROGRESS)
+ *   update:  UPDATE_IN_PROGRESS -> UPDATE_COMPLETE_CLEANUP_IN_PROGRESS -> UPDATE_COMPLETE
+ *              on failure -> UPDATE_ROLLBACK_IN_PROGRESS
+ *                         -> UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS ->
+ * UPDATE_ROLLBACK_COMPLETE delete:  DELETE_IN_PROGRESS -> DELETE_COMPLETE | DELETE_FAILED
+ *
+ * A step looks at every resource once: what waits and whose dependencies are done is started; what
+ * runs is asked whether it is there (or gone). All that a step did, in other services too, is one
+ * commit with the stack's record; a restart goes on with the next step. Steps follow each other at
+ * about two a real second: real work is waited for. */
+#include "api/members.h"
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "services/cloudformation/resource.h"
+#include "services/cloudformation/stack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define STEP_REAL_MS 400
+#define STABLE_REAL_MS_MAX (15LL * 60 * 1000) /* Until a resource is ready, or gone. */
+
+static void step(struct ctx *ctx, void *data);
+
+static void replace(char **text, const char *value)
+{
+    char *copy = mem_strdup(value);
+
+    free(*text);
+    *text = copy;
+}
+
+static void schedule(struct stack *stack, int64_t real_ms)
+{
+    struct control *control = stack->service->control;
+
+    if (stack->timer == NULL) {
+        stack->timer = control_timer_open(control, step, stack);
+    }
+    control_timer_at_ms(stack->timer,
+                        control_now_ms(control) + real_ms * control->options.time_scale);
+}
+
+static bool in_progress(enum stack_status status)
+{
+    switch (status) {
+    case STACK_CREATE_IN_PROGRESS:
+    case STACK_ROLLBACK_IN_PROGRESS:
+    case STACK_DELETE_IN_PROGRESS:
+    case STACK_UPDATE_IN_PROGRESS:
+    case STACK_UPDATE_CLEANUP:
+    case STACK_UPDATE_ROLLBACK_IN_PROGRESS:
+    case STACK_UPDATE_ROLLBACK_CLEANUP:
+        return true;
+    case STACK_CREATE_FAILED:
+    case STACK_CREATE_COMPLETE:
+    case STACK_ROLLBACK_FAILED:
+    case STACK_ROLLBACK_COMPLETE:
+    case STACK_DELETE_FAILED:
+    case STACK_DELETE_COMPLETE:
+    case STACK_UPDATE_COMPLETE:
+    case STACK_UPDATE_FAILED:
+    case STACK_UPDATE_ROLLBACK_COMPLETE:
+    case STACK_UPDATE_ROLLBACK_FAILED:
+        break;
+    }
+    return false;
+}
+
+void operation_resume(struct stack *stack)
+{
+    if (in_progress(stack->status)) {
+        schedule(stack, 0);
+    }
+}
+
+/* Resources. */
+
+static void set_phase(struct ctx *ctx, struct stack_resource *resource, enum resource_phase phase)
+{
+    resource->phase = phase;
+    resource->phase_since_ms = ctx->wall_ms;
+}
+
+static json_t *parsed(const char *text)
+{
+    json_t *json = text == NULL ? NULL : json_loads(text, JSON_DECODE_ANY, NULL);
+
+    return json == NULL ? json_object() : json;
+}
+
+static char *dumped(const json_t *json)
+{
+    return json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+}
+
+static struct resource_call call_of(struct ctx *ctx, struct stack *stack,
+                                    const struct stack_resource *resource)
+{
+    return (struct resource_call){
+        .ctx = ctx,
+        .stack = stack,
+        .logical = resource->logical,
+        .physical = resource->physical,
+        .properties = parsed(resource->properties),
+        .previous = parsed(resource->previous),
+        .attributes = parsed(resource->attributes),
+    };
+}
+
+/* What the call found out goes to the resource. */
+static void close_call(struct resource_call *call, struct stack_resource *resource)
+{
+    if (call->new_physical != NULL) {
+        free(resource->physical);
+        resource->physical = call->new_physical;
+    }
+    free(resource->attributes);
+    resource->attributes = dumped(call->attributes);
+    json_decref(call->properties);
+    json_decref(call->previous);
+    json_decref(call->attributes);
+}
+
+static const char *reason_of(struct ctx *ctx, const struct error *err)
+{
+    return arena_printf(ctx->arena,
+                        "Resource handler returned message: \"%s\" (RequestToken: %s, "
+                        "HandlerErrorCode: %s)",
+                        err->message, ctx->request_id,
+                        err->aws_code[0] == '\0' ? "GeneralServiceException" : err->aws_code)
+        .data;
+}
+
+static const char *verb(const struct stack *stack)
+{
+    return stack->status == STACK_CREATE_IN_PROGRESS ? "CREATE" : "UPDATE";
+}
+
+static void mark(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
+                 const char *what, const char *outcome, const char *reason)
+{
+    resource_set_status(ctx, stack, resource, arena_printf(ctx->arena, "%s_%s", what, outcome).data,
+                        reason);
+}
+
+static void fail(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
+                 const char *what, const char *reason)
+{
+    set_phase(ctx, resource, PHASE_FAILED);
+    mark(ctx, stack, resource, what, "FAILED", reason);
+}
+
+static bool dependencies_done(const struct stack *stack, const struct stack_resource *resource)
+{
+    for (size_t i = 0; i < resource->depends_count; i++) {
+        const struct stack_resource *other = stack_resource_find(stack, resource->depends[i]);
+
+        if (other != NULL && other->phase != PHASE_DONE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Applying a template: create and update. */
+
+static int evaluated_properties(struct stack *stack, const char *logical, json_t **properties,
+                                struct error *err)
+{
+    const struct evaluation evaluation = stack_evaluation(stack);
+    json_t *declared = json_object_get(
+        json_object_get(json_object_get(stack->template, "Resources"), logical), "Properties");
+    int rc;
+
+    if (declared == NULL) {
+        *properties = json_object();
+        return 0;
+    }
+    rc = evaluate(&evaluation, declared, properties, err);
+    if (rc == 0 && *properties == NULL) {
+        *properties = json_object();
+    }
+    return rc;
+}
+
+static void start_create(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
+                         const struct resource_row *row)
+{
+    struct resource_call call = call_of(ctx, stack, resource);
+    struct error err = {0};
+    int rc;
+
+    call.physical = NULL;
+    json_object_clear(call.attributes);
+    rc = row->create(&call, &err);
+    close_call(&call, resource);
+    if (rc != 0) {
+        fail(ctx, stack, resource, verb(stack), reason_of(ctx, &err));
+        return;
+    }
+    mark(ctx, stack, resource, verb(stack), "IN_PROGRESS", "Resource creation Initiated");
+    set_phase(ctx, resource, PHASE_RUNNING);
+}
+
+/* Did a property change that can only be had by a new resource? */
+static bool must_replace(const struct resource_row *row, const struct resource_call *call)
+{
+    return row->update == NULL || resource_changed(call, row->replace);
+}
+
+static void start_update(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
+                         const struct resource_row *row)
+{
+    struct resource_call call = call_of(ctx, stack, resource);
+    struct error err = {0};
+    int rc;
+
+    if (must_replace(row, &call)) {
+        close_call(&call, resource);
+        mark(ctx, stack, resource, "UPDATE", "IN_PROGRESS",
+             "Requested update requires the creation of a new physical resource; hence creating "
+             "one.");
+        free(resource->old_physical);
+        resource->old_physical = resource->physical;
+        resource->physical = NULL;
+        start_create(ctx, stack, resource, row);
+        return;
+    }
+    mark(ctx, stack, resource, "UPDATE", "IN_PROGRESS", NULL);
+    rc = row->update(&call, &err);
+    close_call(&call, resource);
+    if (rc != 0) {
+        fail(ctx, stack, resource, "UPDATE", reason_of(ctx, &err));
+        return;
+    }
+    set_phase(ctx, resource, PHASE_RUNNING);
+}
+
+static void start_apply(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
+{
+    const struct resource_row *row = resource_row_find(resource->type);
+    json_t *properties = NULL, *before = parsed(resource->properties);
+    struct error err = {0};
+
+    ASSERT(row != NULL); /* plan_check() refused others. */
+    if (evaluated_properties(stack, resource->logical, &properties, &err) != 0) {
+        json_decref(before);
+        mark(ctx, stack, resource, resource->physical == NULL ? "CREATE" : "UPDATE", "IN_PROGRESS",
+             NULL);
+        fail(ctx, stack, resource, verb(stack), err.message);
+        return;
+    }
+    if (resource->physical != NULL && json_equal(properties, before)) {
+        set_phase(ctx, resource, PHASE_DONE);
+        json_decref(before);
+        json_decref(properties);
+        return;
+    }
+    if (resource->physical != NULL) {
+        free(resource->previous);
+        resource->previous = resource->properties;
+        resource->properties = NULL;
+    }
+    free(resource->properties);
+    resource->properties = dumped(properties);
+    json_decref(before);
+    json_decref(properties);
+    if (resource->physical == NULL) {
+        mark(ctx, stack, resource, "CREATE", "IN_PROGRESS", NULL);
+        start_create(ctx, stack, resource, row);
+    } else {
+        start_update(ctx, stack, resource, row);
+    }
+}
+
+static void poll_apply(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
+{
+    const struct resource_row *row = resource_row_find(resource->type);
+    struct resource_call call = call_of(ctx, stack, resource);
+    struct error err = {0};
+    bool done = row->ready == NULL;
+    int rc = done ? 0 : row->ready(&call, &done, &err);
+
+    close_call(&call, resource);
+    if (rc != 0) {
+        fail(ctx, stack, resource, verb(stack), reason_of(ctx, &err));
+    } else if (done) {
+        set_phase(ctx, resource, PHASE_DONE);
+        mark(ctx, stack, resource,
+             strncmp(resource->status, "CREATE", 6) == 0 ? "CREATE" : "UPDATE", "COMPLETE", NULL);
+    } else if (ctx->wall_ms - resource->phase_since_ms > STABLE_REAL_MS_MAX) {
+        fail(ctx, stack, resource, verb(stack), "Resource did not stabilize.");
+    }
+}
+
+/* Start and ask, in the template's order. True when nothing is left to do; *@failed when something
+ * went wrong. Until a pass changes nothing: most resources are ready at once, and what depends on
+ * them need not wait for the next step. */
+static bool apply(struct ctx *ctx, struct stack *stack, bool *failed)
+{
+    bool moved = true, left = true;
+
+    *failed = false;
+    while (moved && !*failed) {
+        moved = false;
+        left = false;
+        for (size_t i = 0; i < stack->resources_count; i++) {
+            struct stack_resource *resource = &stack->resources[i];
+            enum resource_phase before = resource->phase;
+
+            if (before == PHASE_WAITING && dependencies_done(stack, resource)) {
+                start_apply(ctx, stack, resource);
+            }
+            if (resource->phase == PHASE_RUNNING) {
+                poll_apply(ctx, stack, resource);
+            }
+            moved |= resource->phase != before;
+            left |= resource->phase != PHASE_DONE;
+            *failed |= resource->phase == PHASE_FAILED;
+        }
+    }
+    return !left;
+}
+
+/* Deleting. */
+
+static bool depended_on(const struct stack *stack, const struct stack_resource *resource)
+{
+    for (size_t i = 0; i < stack->resources_count; i++) {
+        const struct stack_resource *other = &stack->resources[i];
+
+        if (other == resource || other->phase == PHASE_DONE) {
+            continue;
+        }
+        for (size_t j = 0; j < other->depends_count; j++) {
+            if (strcmp(other->depends[j], resource->logical) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Codes of services that mean "it is not there": what a deletion wants. */
+static bool means_gone(const struct error *err)
+{
+    static const char *const parts[] = {"NotFound", "NoSuchEntity", "Gateway.NotAttached",
+                                        "not found", "does not exist"};
+
+    if (err->code == ERR_NOT_FOUND) {
+        return true;
+    }
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        if (strstr(err->aws_code, parts[i]) != NULL || strstr(err->message, parts[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Codes that mean "not yet": something that uses it is still going away. */
+static bool means_wait(const struct error *err)
+{
+    static const char *const codes[] = {
+        "DependencyViolation",       "ResourceInUse", "DeleteConflict", "InUse",
+        "ScalingActivityInProgress", "IncorrectState"};
+
+    for (size_t i = 0; i < COUNT_OF(codes); i++) {
+        if (strstr(err->aws_code, codes[i]) != NULL) {
+            return true;
+        }
+    }
+    return err->code == ERR_BUSY;
+}
+
+static void deleted(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
+{
+    set_phase(ctx, resource, PHASE_DONE);
+    mark(ctx, stack, resource, "DELETE", "COMPLETE", NULL);
+}
+
+static bool kept(const struct stack *stack, const struct stack_resource *resource)
+{
+    for (size_t i = 0; i < stack->retain_count; i++) {
+        if (strcmp(stack->retain[i], resource->logical) == 0) {
+            return true;
+        }
+    }
+    return resource->retain && stack->status != STACK_ROLLBACK_IN_PROGRESS;
+}
+
+/* Ask for the deletion; "not yet" is asked again at the next step. */
+static void start_delete(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
+{
+    const struct resource_row *row = resource_row_find(resource->type);
+    struct resource_call call;
+    struct error err = {0};
+    bool first =
+        strcmp(resource->status == NULL ? "" : resource->status, "DELETE_IN_PROGRESS") != 0;
+    int rc;
+
+    if (resource->physical == NULL || row == NULL) {
+        set_phase(ctx, resource, PHASE_DONE);
+        return;
+    }
+    if (kept(stack, resource)) {
+        set_phase(ctx, resource, PHASE_DONE);
+        mark(ctx, stack, resource, "DELETE", "SKIPPED", NULL);
+        return;
+    }
+    if (first) {
+        mark(ctx, stack, resource, "DELETE", "IN_PROGRESS", NULL);
+        resource->phase_since_ms = ctx->wall_ms;
+    }
+    call = call_of(ctx, stack, resource);
+    rc = row->delete == NULL ? 0 : row->delete (&call, &err);
+    close_call(&call, resource);
+    if (rc == 0) {
+        set_phase(ctx, resource, PHASE_RUNNING);
+    } else if (means_gone(&err)) {
+        deleted(ctx, stack, resource);
+    } else if (!means_wait(&err) || ctx->wall_ms - resource->phase_since_ms > STABLE_REAL_MS_MAX) {
+        fail(ctx, stack, resource, "DELETE", reason_of(ctx, &err));
+    }
+}
+
+static void poll_delete(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
+{
+    const struct resource_row *row = resource_row_find(resource->type);
+    struct resource_call call = call_of(ctx, stack, resource);
+    struct error err = {0};
+    bool done = row->gone == NULL;
+    int rc = done ? 0 : row->gone(&call, &done, &err);
+
+    close_call(&call, resource);
+    if ((rc == 0 && done) || (rc != 0 && means_gone(&err))) {
+        deleted(ctx, stack, resource);
+    } else if (rc != 0) {
+        fail(ctx, stack, resource, "DELETE", reason_of(ctx, &err));
+    } else if (ctx->wall_ms - resource->phase_since_ms > STABLE_REAL_MS_MAX) {
+        fail(ctx, stack, resource, "DELETE", "Resource did not stabilize.");
+    }
+}
+
+/* Delete all resources that are not done, dependants first. True when nothing is left but failures.
+ */
+static bool delete_all(struct ctx *ctx, struct stack *stack, bool *failed)
+{
+    bool moved = true, left = true;
+
+    *failed = false;
+    while (moved) {
+        moved = false;
+        left = false;
+        for (size_t i = stack->resources_count; i-- > 0;) {
+            struct stack_resource *resource = &stack->resources[i];
+            enum resource_phase before = resource->phase;
+
+            if (before == PHASE_WAITING && !depended_on(stack, resource)) {
+                start_delete(ctx, stack, resource);
+            }
+            if (resource->phase == PHASE_RUNNING) {
+                poll_delete(ctx, stack, resource);
+            }
+            moved |= resource->phase != before;
+            left |= resource->phase == PHASE_RUNNING ||
+                    (resource->phase == PHASE_WAITING && resource->physical != NULL);
+            *failed |= resource->phase == PHASE_FAILED;
+        }
+    }
+    if (*failed) { /* What a failed one holds back will never be free. */
+        bool running = false;
+
+        for (size_t i = 0; i < stack->resources_count; i++) {
+            running |= stack->resources[i].phase == PHASE_RUNNING;
+        }
+        left = running;
+    }
+    return !left;
+}
+
+/* Operations. */
+
+static const char *failed_names(struct ctx *ctx, const struct stack *stack)
+{
+    struct buf names = {0};
+    const char *copy;
+
+    for (size_t i = 0; i < stack->resources_count; i++) {
+        if (stack->resources[i].phase == PHASE_FAILED) {
+            buf_printf(&names, "%s%s", names.bytes == 0 ? "" : ", ", stack->resources[i].logical);
+        }
+    }
+    copy = arena_strdup(ctx->arena, buf_slice(&names));
+    buf_close(&names);
+    return copy;
+}
+
+static void cancel_running(struct ctx *ctx, struct stack *stack, const char *reason)
+{
+    for (size_t i = 0; i < stack->resources_count; i++) {
+        struct stack_resource *resource = &stack->resources[i];
+
+        if (resource->phase == PHASE_RUNNING) {
+            mark(ctx, stack, resource, verb(stack), "FAILED", reason);
+        }
+    }
+}
+
+static void all_to(struct ctx *ctx, struct stack *stack, enum resource_phase phase)
+{
+    for (size_t i = 0; i < stack->resources_count; i++) {
+        set_phase(ctx, &stack->resources[i], phase);
+    }
+}
+
+static int fill_outputs(struct stack *stack, struct error *err)
+{
+    const struct evaluation evaluation = stack_evaluation(stack);
+    json_t *outputs = json_object_get(stack->template, "Outputs");
+    const char *key;
+    json_t *output;
+
+    for (size_t i = 0; i < stack->outputs_count; i++) {
+        free(stack->outputs[i].key);
+        free(stack->outputs[i].value);
+    }
+    free(stack->outputs);
+    stack->outputs = mem_calloc(json_object_size(outputs) + 1, sizeof(*stack->outputs));
+    stack->outputs_count = 0;
+    json_object_foreach(outputs, key, output)
+    {
+        json_t *value = NULL;
+        int rc = evaluate(&evaluation, json_object_get(output, "Value"), &value, err);
+
+        if (rc != 0) {
+            return rc;
+        }
+        if (json_is_string(value)) {
+            stack->outputs[stack->outputs_count++] =
+                (struct key_value){mem_strdup(key), mem_strdup(json_string_value(value))};
+        }
+        json_decref(value);
+    }
+    return 0;
+}
+
+static void step_create(struct ctx *ctx, struct stack *stack)
+{
+    struct error err = {0};
+    bool failed;
+    const char *reason;
+
+    if (apply(ctx, stack, &failed)) {
+        if (fill_outputs(stack, &err) != 0) {
+            log_warn("stack.outputs stack=%s reason=\"%s\"", stack->name, err.message);
+        }
+        stack_set_status(ctx, stack, STACK_CREATE_COMPLETE, NULL);
+        return;
+    }
+    if (!failed) {
+        return;
+    }
+    reason = arena_printf(ctx->arena, "The following resource(s) failed to create: [%s]. ",
+                          failed_names(ctx, stack))
+                 .data;
+    cancel_running(ctx, stack, "Resource creation cancelled");
+    if (strcmp(stack->on_failure, "DO_NOTHING") == 0) {
+        all_to(ctx, stack, PHASE_DONE);
+        stack_set_status(ctx, stack, STACK_CREATE_FAILED, reason);
+        return;
+    }
+    all_to(ctx, stack, PHASE_WAITING);
+    if (strcmp(stack->on_failure, "DELETE") == 0) {
+        stack_set_status(ctx, stack, STACK_DELETE_IN_PROGRESS,
+                         arena_printf(ctx->arena, "%sDelete requested by user.", reason).data);
+        return;
+    }
+    stack_set_status(ctx, stack, STACK_ROLLBACK_IN_PROGRESS,
+                     arena_printf(ctx->arena, "%sRollback requested by user.", reason).data);
+}
+
+static void finish_delete(struct ctx *ctx, struct stack *stack)
+{
+    if (stack->status == STACK_ROLLBACK_IN_PROGRESS) {
+        stack_set_status(ctx, stack, STACK_ROLLBACK_COMPLETE, NULL);
+    } else {
+        stack->deleted_ms = ctx->now_ms;
+        stack_set_status(ctx, stack, STACK_DELETE_COMPLETE, NULL);
+    }
+}
+
+static void step_delete(struct ctx *ctx, struct stack *stack)
+{
+    bool rollback = stack->status == STACK_ROLLBACK_IN_PROGRESS;
+    bool failed;
+
+    if (!delete_all(ctx, stack, &failed)) {
+        return;
+    }
+    if (failed) {
+        stack_set_status(ctx, stack, rollback ? STACK_ROLLBACK_FAILED : STACK_DELETE_FAILED,
+                         arena_printf(ctx->arena,
+                                      "The following resource(s) failed to delete: [%s]. ",
+                                      failed_names(ctx, stack))
+                             .data);
+        return;
+    }
+    finish_delete(ctx, stack);
+}
+
+/* Back to the template and parameters from before the update; what it replaced is swapped in again,
+ * and the replacements become what the cleanup deletes. */
+static void begin_update_rollback(struct ctx *ctx, struct stack *stack)
+{
+    struct error err = {0};
+
+    cancel_running(ctx, stack, "Resource update cancelled");
+    free(stack->template_text);
+    stack->template_text = stack->old_template_text;
+    stack->old_template_text = NULL;
+    for (size_t i = 0; i < stack->parameters_count; i++) {
+        free(stack->parameters[i].key);
+        free(stack->parameters[i].value);
+    }
+    free(stack->parameters);
+    stack->parameters = stack->old_parameters;
+    stack->parameters_count = stack->old_parameters_count;
+    stack->old_parameters = NULL;
+    stack->old_parameters_count = 0;
+    if (stack_parse(stack, &err) != 0) {
+        log_error("stack.template stack=%s reason=\"%s\"", stack->name, err.message);
+    }
+    for (size_t i = 0; i < stack->resources_count; i++) {
+        struct stack_resource *resource = &stack->resources[i];
+        char *replacement = resource->physical;
+
+        if (resource->old_physical != NULL) {
+            resource->physical = resource->old_physical;
+            resource->old_physical = replacement;
+            free(resource->properties);
+            resource->properties = resource->previous;
+            resource->previous = NULL;
+        }
+    }
+    all_to(ctx, stack, PHASE_WAITING);
+}
+
+/* Resources that the template in force does not have are left for the cleanup. */
+static void exempt_removed(struct ctx *ctx, struct stack *stack)
+{
+    json_t *resources = json_object_get(stack->template, "Resources");
+
+    for (size_t i = 0; i < stack->resources_count; i++) {
+        if (json_object_get(resources, stack->resources[i].logical) == NULL) {
+            set_phase(ctx, &stack->resources[i], PHASE_DONE);
+        }
+    }
+}
+
+static void begin_cleanup(struct ctx *ctx, struct stack *stack, enum stack_status status)
+{
+    json_t *resources = json_object_get(stack->template, "Resources");
+
+    stack_set_status(ctx, stack, status, NULL);
+    for (size_t i = 0; i < stack->resources_count; i++) {
+        struct stack_resource *resource = &stack->resources[i];
+        bool removed = json_object_get(resources, resource->logical) == NULL;
+
+        set_phase(ctx, resource,
+                  removed || resource->old_physical != NULL ? PHASE_WAITING : PHASE_DONE);
+    }
+}
+
+static void step_update(struct ctx *ctx, struct stack *stack)
+{
+    bool back = stack->status == STACK_UPDATE_ROLLBACK_IN_PROGRESS;
+    struct error err = {0};
+    const char *reason;
+    bool failed;
+
+    if (apply(ctx, stack, &failed)) {
+        if (!back && fill_outputs(stack, &err) != 0) {
+            log_warn("stack.outputs stack=%s reason=\"%s\"", stack->name, err.message);
+        }
+        begin_cleanup(ctx, stack, back ? STACK_UPDATE_ROLLBACK_CLEANUP : STACK_UPDATE_CLEANUP);
+        return;
+    }
+    if (!failed) {
+        return;
+    }
+    reason = arena_printf(ctx->arena, "The following resource(s) failed to update: [%s]. ",
+                          failed_names(ctx, stack))
+                 .data;
+    if (back || stack->disable_rollback) {
+        all_to(ctx, stack, PHASE_DONE);
+        stack_set_status(ctx, stack, back ? STACK_UPDATE_ROLLBACK_FAILED : STACK_UPDATE_FAILED,
+                         reason);
+        return;
+    }
+    begin_update_rollback(ctx, stack);
+    stack_set_status(ctx, stack, STACK_UPDATE_ROLLBACK_IN_PROGRESS, reason);
+    exempt_removed(ctx, stack);
+}
+
+/* The cleanup deletes what was replaced under its old id, then what the template lost. */
+static bool swap_replaced(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
+{
+    const struct resource_row *row = resource_row_find(resource->type);
+    struct resource_call call = call_of(ctx, stack, resource);
+    struct error err = {0};
+    json_t *now = call.properties;
+    int rc;
+
+    call.physical = resource->old_physical;
+    call.properties = call.previous; /* It was made with these. */
+    rc = row == NULL || row->delete == NULL ? 0 : row->delete (&call, &err);
+    call.properties = now;
+    close_call(&call, resource);
+    if (rc != 0 && !means_gone(&err)) {
+        if (ctx->wall_ms - resource->phase_since_ms < STABLE_REAL_MS_MAX && means_wait(&err)) {
+            return false;
+        }
+        log_warn("stack.cleanup stack=%s resource=%s reason=\"%s\"", stack->name, resource->logical,
+                 err.message); /* AWS too leaves it and says so. */
+    }
+    free(resource->old_physical);
+    resource->old_physical = NULL;
+    return true;
+}
+
+static void step_cleanup(struct ctx *ctx, struct stack *stack)
+{
+    json_t *resources = json_object_get(stack->template, "Resources");
+    bool waiting = false, failed;
+
+    for (size_t i = 0; i < stack->resources_count; i++) {
+        struct stack_resource *resource = &stack->resources[i];
+
+        if (resource->old_physical == NULL) {
+            continue;
+        }
+        if (!swap_replaced(ctx, stack, resource)) {
+            waiting = true;
+        } else if (json_object_get(resources, resource->logical) != NULL) {
+            set_phase(ctx, resource, PHASE_DONE);
+        }
+    }
+    if (waiting || !delete_all(ctx, stack, &failed)) {
+        return;
+    }
+    for (size_t i = stack->resources_count; i-- > 0;) {
+        if (json_object_get(resources, stack->resources[i].logical) == NULL) {
+            stack_resource_remove(stack, &stack->resources[i]);
+        }
+    }
+    free(stack->old_template_text);
+    stack->old_template_text = NULL;
+    all_to(ctx, stack, PHASE_DONE);
+    stack_set_status(ctx, stack,
+                     stack->status == STACK_UPDATE_CLEANUP ? STACK_UPDATE_COMPLETE
+                                                           : STACK_UPDATE_ROLLBACK_COMPLETE,
+                     NULL);
+}
+
+static void step(struct ctx *ctx, void *data)
+{
+    struct stack *stack = data;
+    enum stack_status before = stack->status;
+
+    ctx->caller = (struct caller){
+        .kind = (enum caller_kind)stack->caller_kind,
+        .account = stack->service->control->options.account,
+        .arn = stack->caller_arn,
+        .user_id = stack->caller_user_id,
+        .name = stack->caller_name,
+        .access_key_id = stack->caller_access_key_id,
+    };
+    switch (stack->status) {
+    case STACK_CREATE_IN_PROGRESS:
+        step_create(ctx, stack);
+        break;
+    case STACK_ROLLBACK_IN_PROGRESS:
+    case STACK_DELETE_IN_PROGRESS:
+        step_delete(ctx, stack);
+        break;
+    case STACK_UPDATE_IN_PROGRESS:
+    case STACK_UPDATE_ROLLBACK_IN_PROGRESS:
+        step_update(ctx, stack);
+        break;
+    case STACK_UPDATE_CLEANUP:
+    case STACK_UPDATE_ROLLBACK_CLEANUP:
+        step_cleanup(ctx, stack);
+        break;
+    case STACK_CREATE_FAILED:
+    case STACK_CREATE_COMPLETE:
+    case STACK_ROLLBACK_FAILED:
+    case STACK_ROLLBACK_COMPLETE:
+    case STACK_DELETE_FAILED:
+    case STACK_DELETE_COMPLETE:
+    case STACK_UPDATE_COMPLETE:
+    case STACK_UPDATE_FAILED:
+    case STACK_UPDATE_ROLLBACK_COMPLETE:
+    case STACK_UPDATE_ROLLBACK_FAILED:
+        return;
+    }
+    stack_changed(ctx, stack);
+    if (in_progress(stack->status)) {
+        schedule(stack, stack->status != before ? 0 : STEP_REAL_MS);
+    }
+}
+
+/* Beginnings. */
+
+static void note_caller(struct ctx *ctx, struct stack *stack)
+{
+    stack->caller_kind = (int32_t)ctx->caller.kind;
+    replace(&stack->caller_arn, ctx->caller.arn);
+    replace(&stack->caller_user_id, ctx->caller.user_id);
+    replace(&stack->caller_name, ctx->caller.name);
+    replace(&stack->caller_access_key_id, ctx->caller.access_key_id);
+}
+
+static void wake(struct control *control, void *data)
+{
+    (void)control;
+    operation_resume(data);
+}
+
+/* A resource for each declaration whose condition holds, with its dependencies. */
+static int adopt_template(struct ctx *ctx, struct stack *stack, struct error *err)
+{
+    const struct evaluation evaluation = stack_evaluation(stack);
+    const char *logical;
+    json_t *declared;
+
+    json_object_foreach(json_object_get(stack->template, "Resources"), logical, declared)
+    {
+        const char *condition = json_string_value(json_object_get(declared, "Condition"));
+        const char *policy = json_string_value(json_object_get(declared, "DeletionPolicy"));
+        struct stack_resource *resource = stack_resource_find(stack, logical);
+        bool wanted = true;
+
+        if (condition != NULL) {
+            int rc = evaluate_condition(&evaluation, condition, &wanted, err);
+
+            if (rc != 0) {
+                return rc;
+            }
+        }
+        if (!wanted) {
+            continue;
+        }
+        if (resource == NULL) {
+            resource = stack_resource_add(stack, logical,
+                                          json_string_value(json_object_get(declared, "Type")));
+        }
+        for (size_t i = 0; i < resource->depends_count; i++) {
+            free(resource->depends[i]);
+        }
+        free(resource->depends);
+        plan_dependencies(stack->template, logical, &resource->depends, &resource->depends_count);
+        resource->retain = policy != NULL && strcmp(policy, "Retain") == 0;
+        set_phase(ctx, resource, PHASE_WAITING);
+    }
+    return 0;
+}
+
+int operation_begin_create(struct ctx *ctx, struct stack *stack, struct error *err)
+{
+    int rc = adopt_template(ctx, stack, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    note_caller(ctx, stack);
+    stack->created_ms = ctx->now_ms;
+    stack_set_status(ctx, stack, STACK_CREATE_IN_PROGRESS, "User Initiated");
+    stack_changed(ctx, stack);
+    ctx_after_commit(ctx, wake, stack);
+    return 0;
+}
+
+int operation_begin_update(struct ctx *ctx, struct stack *stack, struct error *err)
+{
+    int rc = adopt_template(ctx, stack, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    exempt_removed(ctx, stack);
+    note_caller(ctx, stack);
+    stack->updated_ms = ctx->now_ms;
+    stack_set_status(ctx, stack, STACK_UPDATE_IN_PROGRESS, "User Initiated");
+    stack_changed(ctx, stack);
+    ctx_after_commit(ctx, wake, stack);
+    return 0;
+}
+
+void operation_begin_delete(struct ctx *ctx, struct stack *stack)
+{
+    note_caller(ctx, stack);
+    for (size_t i = 0; i < stack->resources_count; i++) {
+        struct stack_resource *resource = &stack->resources[i];
+
+        set_phase(ctx, resource, resource->physical == NULL ? PHASE_DONE : PHASE_WAITING);
+    }
+    stack_set_status(ctx, stack, STACK_DELETE_IN_PROGRESS, "User Initiated");
+    stack_changed(ctx, stack);
+    ctx_after_commit(ctx, wake, stack);
+}

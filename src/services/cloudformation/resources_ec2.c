@@ -1,0 +1,641 @@
+/* AWS::EC2::* */
+#include "services/cloudformation/resource.h"
+
+#include "base/alloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The new physical id is the text at @path of the answer, which is let go. */
+static int take_id(struct resource_call *call, json_t *out, const char *path, struct error *err)
+{
+    const char *id = resource_at(out, path);
+
+    call->new_physical = mem_strdup(id);
+    json_decref(out);
+    return id != NULL ? 0 : error_set(err, ERR_INTERNAL, "the answer has no %s", path);
+}
+
+/* The stack's own tags on an ec2 resource, and the template's. */
+static int tag(struct resource_call *call, const char *kind, struct error *err)
+{
+    json_t *tags = json_object_get(call->properties, "Tags");
+
+    resource_tag(call, ctx_arn(call->ctx, "ec2", "%s/%s", kind, call->new_physical));
+    if (tags == NULL || json_array_size(tags) == 0) {
+        return 0;
+    }
+    return resource_call(call, "ec2", "CreateTags",
+                         json_pack("{s:[s], s:O}", "Resources", call->new_physical, "Tags", tags),
+                         NULL, err);
+}
+
+/* Tags changed: those that are gone are taken away, the rest put. */
+static int retag(struct resource_call *call, struct error *err)
+{
+    json_t *now = json_object_get(call->properties, "Tags");
+    json_t *before = json_object_get(call->previous, "Tags");
+    json_t *tag_before, *tag_now, *gone = json_array();
+    size_t i, j;
+    int rc = 0;
+
+    json_array_foreach(before, i, tag_before)
+    {
+        bool kept = false;
+
+        json_array_foreach(now, j, tag_now)
+        {
+            kept |= json_equal(json_object_get(tag_now, "Key"), json_object_get(tag_before, "Key"));
+        }
+        if (!kept) {
+            json_array_append_new(gone,
+                                  json_pack("{s:O}", "Key", json_object_get(tag_before, "Key")));
+        }
+    }
+    if (json_array_size(gone) > 0) {
+        rc = resource_call(call, "ec2", "DeleteTags",
+                           json_pack("{s:[s], s:O}", "Resources", call->physical, "Tags", gone),
+                           NULL, err);
+    }
+    json_decref(gone);
+    if (rc == 0 && json_array_size(now) > 0) {
+        rc = resource_call(call, "ec2", "CreateTags",
+                           json_pack("{s:[s], s:O}", "Resources", call->physical, "Tags", now),
+                           NULL, err);
+    }
+    return rc;
+}
+
+static int delete_by(struct resource_call *call, const char *action, const char *member,
+                     struct error *err)
+{
+    return resource_call(call, "ec2", action, json_pack("{s:s}", member, call->physical), NULL,
+                         err);
+}
+
+/* AWS::EC2::VPC */
+
+static int vpc_attributes(struct resource_call *call, const char *vpc, struct error *err)
+{
+    static const char *const names[] = {"EnableDnsSupport", "EnableDnsHostnames"};
+
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        json_t *value = json_object_get(call->properties, names[i]);
+        int rc =
+            value == NULL
+                ? 0
+                : resource_call(call, "ec2", "ModifyVpcAttribute",
+                                json_pack("{s:s, s:{s:O}}", "VpcId", vpc, names[i], "Value", value),
+                                NULL, err);
+
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int vpc_default_group(struct resource_call *call, struct error *err)
+{
+    json_t *out;
+    int rc = resource_call(call, "ec2", "DescribeSecurityGroups",
+                           json_pack("{s:[{s:s, s:[s]}, {s:s, s:[s]}]}", "Filters", "Name",
+                                     "vpc-id", "Values", call->new_physical, "Name", "group-name",
+                                     "Values", "default"),
+                           &out, err);
+
+    if (rc == 0) {
+        resource_set_attribute(call, "DefaultSecurityGroup",
+                               resource_at(out, "SecurityGroups.0.GroupId"));
+        json_decref(out);
+    }
+    return rc;
+}
+
+static int vpc_create(struct resource_call *call, struct error *err)
+{
+    json_t *out;
+    int rc = resource_call(call, "ec2", "CreateVpc",
+                           resource_all_but(call, "Tags,EnableDnsSupport,EnableDnsHostnames"), &out,
+                           err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    resource_set_attribute(call, "CidrBlock", resource_at(out, "Vpc.CidrBlock"));
+    rc = take_id(call, out, "Vpc.VpcId", err);
+    resource_set_attribute(call, "VpcId", call->new_physical);
+    if (rc == 0) {
+        rc = vpc_attributes(call, call->new_physical, err);
+    }
+    if (rc == 0) {
+        rc = vpc_default_group(call, err);
+    }
+    return rc != 0 ? rc : tag(call, "vpc", err);
+}
+
+static int vpc_update(struct resource_call *call, struct error *err)
+{
+    int rc = vpc_attributes(call, call->physical, err);
+
+    return rc != 0 ? rc : retag(call, err);
+}
+
+static int vpc_delete(struct resource_call *call, struct error *err)
+{
+    return delete_by(call, "DeleteVpc", "VpcId", err);
+}
+
+/* AWS::EC2::InternetGateway, AWS::EC2::VPCGatewayAttachment */
+
+static int gateway_create(struct resource_call *call, struct error *err)
+{
+    json_t *out;
+    int rc = resource_call(call, "ec2", "CreateInternetGateway", json_object(), &out, err);
+
+    if (rc == 0) {
+        rc = take_id(call, out, "InternetGateway.InternetGatewayId", err);
+        resource_set_attribute(call, "InternetGatewayId", call->new_physical);
+    }
+    return rc != 0 ? rc : tag(call, "internet-gateway", err);
+}
+
+static int gateway_delete(struct resource_call *call, struct error *err)
+{
+    return delete_by(call, "DeleteInternetGateway", "InternetGatewayId", err);
+}
+
+static int attachment_create(struct resource_call *call, struct error *err)
+{
+    int rc = resource_call(call, "ec2", "AttachInternetGateway", json_incref(call->properties),
+                           NULL, err);
+
+    if (rc == 0) {
+        struct slice id = arena_printf(call->ctx->arena, "IGW|%s", resource_text(call, "VpcId"));
+
+        call->new_physical = mem_strdup(id.data);
+        resource_set_attribute(call, "AttachmentType", "IGW");
+    }
+    return rc;
+}
+
+static int attachment_delete(struct resource_call *call, struct error *err)
+{
+    return resource_call(call, "ec2", "DetachInternetGateway", json_incref(call->properties), NULL,
+                         err);
+}
+
+/* AWS::EC2::Subnet */
+
+static int subnet_attributes(struct resource_call *call, const char *subnet, struct error *err)
+{
+    json_t *value = json_object_get(call->properties, "MapPublicIpOnLaunch");
+
+    return value == NULL ? 0
+                         : resource_call(call, "ec2", "ModifySubnetAttribute",
+                                         json_pack("{s:s, s:{s:O}}", "SubnetId", subnet,
+                                                   "MapPublicIpOnLaunch", "Value", value),
+                                         NULL, err);
+}
+
+static int subnet_create(struct resource_call *call, struct error *err)
+{
+    json_t *out;
+    int rc = resource_call(call, "ec2", "CreateSubnet",
+                           resource_all_but(call, "Tags,MapPublicIpOnLaunch"), &out, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    resource_set_attribute(call, "AvailabilityZone", resource_at(out, "Subnet.AvailabilityZone"));
+    resource_set_attribute(call, "CidrBlock", resource_at(out, "Subnet.CidrBlock"));
+    resource_set_attribute(call, "VpcId", resource_at(out, "Subnet.VpcId"));
+    rc = take_id(call, out, "Subnet.SubnetId", err);
+    resource_set_attribute(call, "SubnetId", call->new_physical);
+    if (rc == 0) {
+        rc = subnet_attributes(call, call->new_physical, err);
+    }
+    return rc != 0 ? rc : tag(call, "subnet", err);
+}
+
+static int subnet_update(struct resource_call *call, struct error *err)
+{
+    int rc = subnet_attributes(call, call->physical, err);
+
+    return rc != 0 ? rc : retag(call, err);
+}
+
+static int subnet_delete(struct resource_call *call, struct error *err)
+{
+    return delete_by(call, "DeleteSubnet", "SubnetId", err);
+}
+
+/* AWS::EC2::RouteTable, AWS::EC2::Route, AWS::EC2::SubnetRouteTableAssociation */
+
+static int route_table_create(struct resource_call *call, struct error *err)
+{
+    json_t *out;
+    int rc =
+        resource_call(call, "ec2", "CreateRouteTable", resource_pick(call, "VpcId"), &out, err);
+
+    if (rc == 0) {
+        rc = take_id(call, out, "RouteTable.RouteTableId", err);
+        resource_set_attribute(call, "RouteTableId", call->new_physical);
+    }
+    return rc != 0 ? rc : tag(call, "route-table", err);
+}
+
+static int route_table_delete(struct resource_call *call, struct error *err)
+{
+    return delete_by(call, "DeleteRouteTable", "RouteTableId", err);
+}
+
+static int route_create(struct resource_call *call, struct error *err)
+{
+    int rc = resource_call(call, "ec2", "CreateRoute", json_incref(call->properties), NULL, err);
+
+    if (rc == 0) {
+        struct slice id =
+            arena_printf(call->ctx->arena, "%s|%s", resource_text(call, "RouteTableId"),
+                         resource_text(call, "DestinationCidrBlock"));
+
+        call->new_physical = mem_strdup(id.data);
+        resource_set_attribute(call, "CidrBlock", resource_text(call, "DestinationCidrBlock"));
+    }
+    return rc;
+}
+
+static int route_delete(struct resource_call *call, struct error *err)
+{
+    return resource_call(call, "ec2", "DeleteRoute",
+                         resource_pick(call, "RouteTableId,DestinationCidrBlock"), NULL, err);
+}
+
+static int association_create(struct resource_call *call, struct error *err)
+{
+    json_t *out;
+    int rc =
+        resource_call(call, "ec2", "AssociateRouteTable", json_incref(call->properties), &out, err);
+
+    if (rc == 0) {
+        rc = take_id(call, out, "AssociationId", err);
+        resource_set_attribute(call, "Id", call->new_physical);
+    }
+    return rc;
+}
+
+static int association_delete(struct resource_call *call, struct error *err)
+{
+    return delete_by(call, "DisassociateRouteTable", "AssociationId", err);
+}
+
+/* AWS::EC2::SecurityGroup */
+
+/* One rule in CloudFormation's flat form -> the API's IpPermissions element. */
+static json_t *permission(json_t *rule)
+{
+    json_t *permission = json_object();
+    json_t *description = json_object_get(rule, "Description");
+    json_t *peer = NULL;
+    const char *const copied[] = {"IpProtocol", "FromPort", "ToPort"};
+    const char *list = NULL;
+
+    for (size_t i = 0; i < COUNT_OF(copied); i++) {
+        json_t *value = json_object_get(rule, copied[i]);
+
+        if (value != NULL) {
+            json_object_set(permission, copied[i], value);
+        }
+    }
+    if (json_object_get(rule, "CidrIp") != NULL) {
+        list = "IpRanges";
+        peer = json_pack("{s:O}", "CidrIp", json_object_get(rule, "CidrIp"));
+    } else if (json_object_get(rule, "CidrIpv6") != NULL) {
+        list = "Ipv6Ranges";
+        peer = json_pack("{s:O}", "CidrIpv6", json_object_get(rule, "CidrIpv6"));
+    } else {
+        json_t *group = json_object_get(rule, "SourceSecurityGroupId");
+
+        group = group != NULL ? group : json_object_get(rule, "DestinationSecurityGroupId");
+        if (group != NULL) {
+            list = "UserIdGroupPairs";
+            peer = json_pack("{s:O}", "GroupId", group);
+        }
+    }
+    if (peer != NULL && description != NULL) {
+        json_object_set(peer, "Description", description);
+    }
+    if (peer != NULL) {
+        json_object_set_new(permission, list, json_pack("[o]", peer));
+    }
+    return permission;
+}
+
+static int change_rules(struct resource_call *call, const char *group, const char *action,
+                        json_t *rules, struct error *err)
+{
+    json_t *permissions = json_array();
+    json_t *rule;
+    size_t index;
+
+    json_array_foreach(rules, index, rule)
+    {
+        json_array_append_new(permissions, permission(rule));
+    }
+    if (json_array_size(permissions) == 0) {
+        json_decref(permissions);
+        return 0;
+    }
+    return resource_call(call, "ec2", action,
+                         json_pack("{s:s, s:o}", "GroupId", group, "IpPermissions", permissions),
+                         NULL, err);
+}
+
+/* A new group allows everything out; a template that lists egress rules replaces that. */
+static int drop_default_egress(struct resource_call *call, struct error *err)
+{
+    return resource_call(call, "ec2", "RevokeSecurityGroupEgress",
+                         json_pack("{s:s, s:[{s:s, s:[{s:s}]}]}", "GroupId", call->new_physical,
+                                   "IpPermissions", "IpProtocol", "-1", "IpRanges", "CidrIp",
+                                   "0.0.0.0/0"),
+                         NULL, err);
+}
+
+static int group_create(struct resource_call *call, struct error *err)
+{
+    json_t *egress = json_object_get(call->properties, "SecurityGroupEgress");
+    json_t *in = resource_pick(call, "VpcId");
+    char *made = resource_text(call, "GroupName") == NULL ? resource_make_name(call, 255) : NULL;
+    json_t *out;
+    int rc;
+
+    json_object_set_new(in, "GroupName",
+                        json_string(made != NULL ? made : resource_text(call, "GroupName")));
+    json_object_set_new(in, "Description",
+                        json_string(resource_text(call, "GroupDescription") == NULL
+                                        ? ""
+                                        : resource_text(call, "GroupDescription")));
+    free(made);
+    rc = resource_call(call, "ec2", "CreateSecurityGroup", in, &out, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = take_id(call, out, "GroupId", err);
+    resource_set_attribute(call, "GroupId", call->new_physical);
+    resource_set_attribute(call, "VpcId", resource_text(call, "VpcId"));
+    if (rc == 0) {
+        rc = tag(call, "security-group", err);
+    }
+    if (rc == 0) {
+        rc = change_rules(call, call->new_physical, "AuthorizeSecurityGroupIngress",
+                          json_object_get(call->properties, "SecurityGroupIngress"), err);
+    }
+    if (rc == 0 && egress != NULL) {
+        rc = drop_default_egress(call, err);
+    }
+    if (rc == 0) {
+        rc = change_rules(call, call->new_physical, "AuthorizeSecurityGroupEgress", egress, err);
+    }
+    return rc;
+}
+
+/* The rules of @list that @other lacks; a new array. */
+static json_t *rules_only_in(json_t *list, json_t *other)
+{
+    json_t *only = json_array();
+    json_t *rule, *twin;
+    size_t i, j;
+
+    json_array_foreach(list, i, rule)
+    {
+        bool found = false;
+
+        json_array_foreach(other, j, twin)
+        {
+            found |= json_equal(rule, twin);
+        }
+        if (!found) {
+            json_array_append(only, rule);
+        }
+    }
+    return only;
+}
+
+static int group_update(struct resource_call *call, struct error *err)
+{
+    static const struct {
+        const char *property, *revoke, *authorize;
+    } directions[] = {
+        {"SecurityGroupIngress", "RevokeSecurityGroupIngress", "AuthorizeSecurityGroupIngress"},
+        {"SecurityGroupEgress",  "RevokeSecurityGroupEgress",  "AuthorizeSecurityGroupEgress" },
+    };
+    int rc = retag(call, err);
+
+    for (size_t i = 0; rc == 0 && i < COUNT_OF(directions); i++) {
+        json_t *now = json_object_get(call->properties, directions[i].property);
+        json_t *before = json_object_get(call->previous, directions[i].property);
+        json_t *gone = rules_only_in(before, now), *added = rules_only_in(now, before);
+
+        rc = change_rules(call, call->physical, directions[i].revoke, gone, err);
+        if (rc == 0) {
+            rc = change_rules(call, call->physical, directions[i].authorize, added, err);
+        }
+        json_decref(gone);
+        json_decref(added);
+    }
+    return rc;
+}
+
+static int group_delete(struct resource_call *call, struct error *err)
+{
+    return delete_by(call, "DeleteSecurityGroup", "GroupId", err);
+}
+
+/* AWS::EC2::LaunchTemplate */
+
+static int template_versions(struct resource_call *call, const char *id, struct error *err)
+{
+    json_t *out;
+    int rc = resource_call(call, "ec2", "DescribeLaunchTemplates",
+                           json_pack("{s:[s]}", "LaunchTemplateIds", id), &out, err);
+    const char *const names[] = {"LatestVersionNumber", "DefaultVersionNumber"};
+
+    for (size_t i = 0; rc == 0 && i < COUNT_OF(names); i++) {
+        json_t *row = json_array_get(json_object_get(out, "LaunchTemplates"), 0);
+        struct slice text = arena_printf(call->ctx->arena, "%lld",
+                                         json_integer_value(json_object_get(row, names[i])));
+
+        resource_set_attribute(call, names[i], text.data);
+    }
+    if (rc == 0) {
+        json_decref(out);
+    }
+    return rc;
+}
+
+static int launch_template_create(struct resource_call *call, struct error *err)
+{
+    json_t *in = resource_all_but(call, "TagSpecifications");
+    json_t *tags = json_object_get(call->properties, "TagSpecifications");
+    json_t *out;
+    int rc;
+
+    if (json_object_get(in, "LaunchTemplateName") == NULL) {
+        char *made = resource_make_name(call, 128);
+
+        json_object_set_new(in, "LaunchTemplateName", json_string(made));
+        free(made);
+    }
+    if (tags != NULL) {
+        json_object_set(in, "TagSpecifications", tags);
+    }
+    rc = resource_call(call, "ec2", "CreateLaunchTemplate", in, &out, err);
+    if (rc == 0) {
+        rc = take_id(call, out, "LaunchTemplate.LaunchTemplateId", err);
+        resource_set_attribute(call, "LaunchTemplateId", call->new_physical);
+    }
+    if (rc == 0) {
+        resource_tag(call, ctx_arn(call->ctx, "ec2", "launch-template/%s", call->new_physical));
+        rc = template_versions(call, call->new_physical, err);
+    }
+    return rc;
+}
+
+static int launch_template_update(struct resource_call *call, struct error *err)
+{
+    json_t *in = resource_pick(call, "LaunchTemplateData,VersionDescription");
+    int rc;
+
+    json_object_set_new(in, "LaunchTemplateId", json_string(call->physical));
+    rc = resource_call(call, "ec2", "CreateLaunchTemplateVersion", in, NULL, err);
+    return rc != 0 ? rc : template_versions(call, call->physical, err);
+}
+
+static int launch_template_delete(struct resource_call *call, struct error *err)
+{
+    return delete_by(call, "DeleteLaunchTemplate", "LaunchTemplateId", err);
+}
+
+/* AWS::EC2::Instance */
+
+static int instance_create(struct resource_call *call, struct error *err)
+{
+    json_t *in = resource_all_but(call, "Tags,AvailabilityZone,IamInstanceProfile,Monitoring");
+    json_t *tags = json_object_get(call->properties, "Tags");
+    json_t *out, *value;
+    int rc;
+
+    json_object_set_new(in, "MinCount", json_integer(1));
+    json_object_set_new(in, "MaxCount", json_integer(1));
+    value = json_object_get(call->properties, "AvailabilityZone");
+    if (value != NULL) {
+        json_object_set_new(in, "Placement", json_pack("{s:O}", "AvailabilityZone", value));
+    }
+    value = json_object_get(call->properties, "IamInstanceProfile");
+    if (value != NULL) {
+        json_object_set_new(in, "IamInstanceProfile", json_pack("{s:O}", "Name", value));
+    }
+    value = json_object_get(call->properties, "Monitoring");
+    if (value != NULL) {
+        json_object_set_new(in, "Monitoring", json_pack("{s:O}", "Enabled", value));
+    }
+    if (tags != NULL) {
+        json_object_set_new(in, "TagSpecifications",
+                            json_pack("[{s:s, s:O}]", "ResourceType", "instance", "Tags", tags));
+    }
+    rc = resource_call(call, "ec2", "RunInstances", in, &out, err);
+    if (rc == 0) {
+        rc = take_id(call, out, "Instances.0.InstanceId", err);
+    }
+    if (rc == 0) {
+        resource_tag(call, ctx_arn(call->ctx, "ec2", "instance/%s", call->new_physical));
+    }
+    return rc;
+}
+
+static int instance_describe(struct resource_call *call, const char *id, json_t **out,
+                             struct error *err)
+{
+    return resource_call(call, "ec2", "DescribeInstances", json_pack("{s:[s]}", "InstanceIds", id),
+                         out, err);
+}
+
+static int instance_ready(struct resource_call *call, bool *done, struct error *err)
+{
+    static const char *const names[] = {"PrivateIpAddress", "PublicIpAddress", "PrivateDnsName",
+                                        "PublicDnsName"};
+    json_t *out, *row;
+    const char *state;
+    int rc = instance_describe(call, call->physical, &out, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    row = json_array_get(
+        json_object_get(json_array_get(json_object_get(out, "Reservations"), 0), "Instances"), 0);
+    state = resource_at(row, "State.Name");
+    *done = state != NULL && strcmp(state, "running") == 0;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        const char *name = strcmp(names[i], "PrivateIpAddress") == 0  ? "PrivateIp"
+                           : strcmp(names[i], "PublicIpAddress") == 0 ? "PublicIp"
+                                                                      : names[i];
+
+        resource_set_attribute(call, name, resource_at(row, names[i]));
+    }
+    resource_set_attribute(call, "AvailabilityZone",
+                           resource_at(row, "Placement.AvailabilityZone"));
+    if (state != NULL &&
+        (strcmp(state, "terminated") == 0 || strcmp(state, "shutting-down") == 0)) {
+        rc = error_api(err, "NotStabilized", "Instance %s failed to stabilize. Current state: %s",
+                       call->physical, state);
+    }
+    json_decref(out);
+    return rc;
+}
+
+static int instance_delete(struct resource_call *call, struct error *err)
+{
+    return resource_call(call, "ec2", "TerminateInstances",
+                         json_pack("{s:[s]}", "InstanceIds", call->physical), NULL, err);
+}
+
+static int instance_gone(struct resource_call *call, bool *done, struct error *err)
+{
+    json_t *out;
+    const char *state;
+    int rc = instance_describe(call, call->physical, &out, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    state = resource_at(out, "Reservations.0.Instances.0.State.Name");
+    *done = state == NULL || strcmp(state, "terminated") == 0;
+    json_decref(out);
+    return 0;
+}
+
+static int retag_only(struct resource_call *call, struct error *err)
+{
+    return retag(call, err);
+}
+
+const struct resource_row resources_ec2[] = {
+    {"AWS::EC2::VPC",                         vpc_create,             NULL,           vpc_update,             "CidrBlock,InstanceTenancy",        vpc_delete,             NULL         },
+    {"AWS::EC2::InternetGateway",             gateway_create,         NULL,           retag_only,             "",                                 gateway_delete,         NULL         },
+    {"AWS::EC2::VPCGatewayAttachment",        attachment_create,      NULL,           NULL,                   "",                                 attachment_delete,      NULL         },
+    {"AWS::EC2::Subnet",                      subnet_create,          NULL,           subnet_update,          "CidrBlock,VpcId,AvailabilityZone",
+     subnet_delete,                                                                                                                                                       NULL         },
+    {"AWS::EC2::RouteTable",                  route_table_create,     NULL,           retag_only,             "VpcId",                            route_table_delete,
+     NULL                                                                                                                                                                              },
+    {"AWS::EC2::Route",                       route_create,           NULL,           NULL,                   "",                                 route_delete,           NULL         },
+    {"AWS::EC2::SubnetRouteTableAssociation", association_create,     NULL,           NULL,                   "",
+     association_delete,                                                                                                                                                  NULL         },
+    {"AWS::EC2::SecurityGroup",               group_create,           NULL,           group_update,
+     "GroupName,GroupDescription,VpcId",                                                                                                          group_delete,           NULL         },
+    {"AWS::EC2::LaunchTemplate",              launch_template_create, NULL,           launch_template_update,
+     "LaunchTemplateName",                                                                                                                        launch_template_delete, NULL         },
+    {"AWS::EC2::Instance",                    instance_create,        instance_ready, retag_only,
+     "ImageId,SubnetId,InstanceType,UserData,KeyName,AvailabilityZone,IamInstanceProfile,"
+     "Monitoring,SecurityGroupIds,NetworkInterfaces,BlockDeviceMappings,LaunchTemplate",                                                          instance_delete,        instance_gone},
+    {NULL,                                    NULL,                   NULL,           NULL,                   NULL,                               NULL,                   NULL         },
+};

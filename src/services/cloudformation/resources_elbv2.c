@@ -1,0 +1,243 @@
+/* AWS::ElasticLoadBalancingV2::* */
+#include "services/cloudformation/resource.h"
+
+#include "base/alloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The API's name member: the template's, or one made of the stack's and the logical name. */
+static void set_name(struct resource_call *call, json_t *in)
+{
+    char *made;
+
+    if (json_object_get(in, "Name") != NULL) {
+        return;
+    }
+    made = resource_make_name(call, 32);
+    json_object_set_new(in, "Name", json_string(made));
+    free(made);
+}
+
+/* What follows the last ':' of an ARN, "loadbalancer/app/name/1234" after its first '/': the
+ * dimension of CloudWatch. */
+static const char *after(const char *arn, const char *mark)
+{
+    const char *found = arn == NULL ? NULL : strstr(arn, mark);
+
+    return found == NULL ? NULL : found + strlen(mark);
+}
+
+static int attributes(struct resource_call *call, const char *action, const char *member,
+                      const char *arn, const char *property, struct error *err)
+{
+    json_t *list = json_object_get(call->properties, property);
+
+    return json_array_size(list) == 0
+               ? 0
+               : resource_call(call, "elbv2", action,
+                               json_pack("{s:s, s:O}", member, arn, "Attributes", list), NULL, err);
+}
+
+static int retag(struct resource_call *call, struct error *err)
+{
+    json_t *tags = json_object_get(call->properties, "Tags");
+
+    if (!resource_changed(call, "Tags") || json_array_size(tags) == 0) {
+        return 0;
+    }
+    return resource_call(call, "elbv2", "AddTags",
+                         json_pack("{s:[s], s:O}", "ResourceArns", call->physical, "Tags", tags),
+                         NULL, err);
+}
+
+static int delete_by(struct resource_call *call, const char *action, const char *member,
+                     struct error *err)
+{
+    return resource_call(call, "elbv2", action, json_pack("{s:s}", member, call->physical), NULL,
+                         err);
+}
+
+/* LoadBalancer */
+
+static int balancer_create(struct resource_call *call, struct error *err)
+{
+    json_t *in = resource_all_but(call, "LoadBalancerAttributes");
+    json_t *out;
+    const char *arn;
+    int rc;
+
+    set_name(call, in);
+    rc = resource_call(call, "elbv2", "CreateLoadBalancer", in, &out, err);
+    if (rc != 0) {
+        return rc;
+    }
+    arn = resource_at(out, "LoadBalancers.0.LoadBalancerArn");
+    call->new_physical = mem_strdup(arn);
+    resource_set_attribute(call, "LoadBalancerArn", arn);
+    resource_set_attribute(call, "DNSName", resource_at(out, "LoadBalancers.0.DNSName"));
+    resource_set_attribute(call, "CanonicalHostedZoneID",
+                           resource_at(out, "LoadBalancers.0.CanonicalHostedZoneId"));
+    resource_set_attribute(call, "LoadBalancerName",
+                           resource_at(out, "LoadBalancers.0.LoadBalancerName"));
+    resource_set_attribute(call, "LoadBalancerFullName",
+                           after(call->new_physical, ":loadbalancer/"));
+    json_decref(out);
+    resource_tag(call, call->new_physical);
+    return attributes(call, "ModifyLoadBalancerAttributes", "LoadBalancerArn", call->new_physical,
+                      "LoadBalancerAttributes", err);
+}
+
+static int balancer_ready(struct resource_call *call, bool *done, struct error *err)
+{
+    json_t *out;
+    const char *state;
+    int rc = resource_call(call, "elbv2", "DescribeLoadBalancers",
+                           json_pack("{s:[s]}", "LoadBalancerArns", call->physical), &out, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    state = resource_at(out, "LoadBalancers.0.State.Code");
+    *done = state != NULL && strcmp(state, "active") == 0;
+    if (state != NULL && strcmp(state, "failed") == 0) {
+        const char *reason = resource_at(out, "LoadBalancers.0.State.Reason");
+
+        rc = error_api(err, "NotStabilized", "Load balancer failed to stabilize: %s",
+                       reason == NULL ? "" : reason);
+    }
+    json_decref(out);
+    return rc;
+}
+
+static int balancer_update(struct resource_call *call, struct error *err)
+{
+    int rc = retag(call, err);
+
+    if (rc == 0 && resource_changed(call, "SecurityGroups")) {
+        json_t *in = resource_pick(call, "SecurityGroups");
+
+        json_object_set_new(in, "LoadBalancerArn", json_string(call->physical));
+        rc = resource_call(call, "elbv2", "SetSecurityGroups", in, NULL, err);
+    }
+    if (rc == 0 && resource_changed(call, "Subnets,SubnetMappings")) {
+        json_t *in = resource_pick(call, "Subnets,SubnetMappings");
+
+        json_object_set_new(in, "LoadBalancerArn", json_string(call->physical));
+        rc = resource_call(call, "elbv2", "SetSubnets", in, NULL, err);
+    }
+    return rc != 0 ? rc
+                   : attributes(call, "ModifyLoadBalancerAttributes", "LoadBalancerArn",
+                                call->physical, "LoadBalancerAttributes", err);
+}
+
+static int balancer_delete(struct resource_call *call, struct error *err)
+{
+    return delete_by(call, "DeleteLoadBalancer", "LoadBalancerArn", err);
+}
+
+/* TargetGroup */
+
+static int targets(struct resource_call *call, const char *action, const char *arn, json_t *list,
+                   struct error *err)
+{
+    return json_array_size(list) == 0
+               ? 0
+               : resource_call(call, "elbv2", action,
+                               json_pack("{s:s, s:O}", "TargetGroupArn", arn, "Targets", list),
+                               NULL, err);
+}
+
+static int target_group_create(struct resource_call *call, struct error *err)
+{
+    json_t *in = resource_all_but(call, "TargetGroupAttributes,Targets");
+    json_t *out;
+    int rc;
+
+    set_name(call, in);
+    rc = resource_call(call, "elbv2", "CreateTargetGroup", in, &out, err);
+    if (rc != 0) {
+        return rc;
+    }
+    call->new_physical = mem_strdup(resource_at(out, "TargetGroups.0.TargetGroupArn"));
+    resource_set_attribute(call, "TargetGroupArn", call->new_physical);
+    resource_set_attribute(call, "TargetGroupName",
+                           resource_at(out, "TargetGroups.0.TargetGroupName"));
+    resource_set_attribute(call, "TargetGroupFullName", strstr(call->new_physical, "targetgroup/"));
+    json_decref(out);
+    resource_tag(call, call->new_physical);
+    rc = attributes(call, "ModifyTargetGroupAttributes", "TargetGroupArn", call->new_physical,
+                    "TargetGroupAttributes", err);
+    return rc != 0 ? rc
+                   : targets(call, "RegisterTargets", call->new_physical,
+                             json_object_get(call->properties, "Targets"), err);
+}
+
+static int target_group_update(struct resource_call *call, struct error *err)
+{
+    json_t *in = resource_pick(call, "HealthCheckProtocol,HealthCheckPort,HealthCheckPath,"
+                                     "HealthCheckEnabled,HealthCheckIntervalSeconds,"
+                                     "HealthCheckTimeoutSeconds,HealthyThresholdCount,"
+                                     "UnhealthyThresholdCount,Matcher");
+    int rc;
+
+    json_object_set_new(in, "TargetGroupArn", json_string(call->physical));
+    rc = resource_call(call, "elbv2", "ModifyTargetGroup", in, NULL, err);
+    if (rc == 0 && resource_changed(call, "Targets")) {
+        rc = targets(call, "DeregisterTargets", call->physical,
+                     json_object_get(call->previous, "Targets"), err);
+        if (rc == 0) {
+            rc = targets(call, "RegisterTargets", call->physical,
+                         json_object_get(call->properties, "Targets"), err);
+        }
+    }
+    if (rc == 0) {
+        rc = attributes(call, "ModifyTargetGroupAttributes", "TargetGroupArn", call->physical,
+                        "TargetGroupAttributes", err);
+    }
+    return rc != 0 ? rc : retag(call, err);
+}
+
+static int target_group_delete(struct resource_call *call, struct error *err)
+{
+    return delete_by(call, "DeleteTargetGroup", "TargetGroupArn", err);
+}
+
+/* Listener */
+
+static int listener_create(struct resource_call *call, struct error *err)
+{
+    json_t *out;
+    int rc =
+        resource_call(call, "elbv2", "CreateListener", json_incref(call->properties), &out, err);
+
+    if (rc == 0) {
+        call->new_physical = mem_strdup(resource_at(out, "Listeners.0.ListenerArn"));
+        resource_set_attribute(call, "ListenerArn", call->new_physical);
+        json_decref(out);
+    }
+    return rc;
+}
+
+static int listener_update(struct resource_call *call, struct error *err)
+{
+    json_t *in = resource_all_but(call, "LoadBalancerArn,Tags");
+
+    json_object_set_new(in, "ListenerArn", json_string(call->physical));
+    return resource_call(call, "elbv2", "ModifyListener", in, NULL, err);
+}
+
+static int listener_delete(struct resource_call *call, struct error *err)
+{
+    return delete_by(call, "DeleteListener", "ListenerArn", err);
+}
+
+const struct resource_row resources_elbv2[] = {
+    {"AWS::ElasticLoadBalancingV2::LoadBalancer", balancer_create,     balancer_ready, balancer_update,
+     "Name,Scheme,Type",                                                                                          balancer_delete,     NULL},
+    {"AWS::ElasticLoadBalancingV2::TargetGroup",  target_group_create, NULL,           target_group_update,
+     "Name,Port,Protocol,ProtocolVersion,TargetType,VpcId",                                                       target_group_delete, NULL},
+    {"AWS::ElasticLoadBalancingV2::Listener",     listener_create,     NULL,           listener_update,
+     "LoadBalancerArn",                                                                                           listener_delete,     NULL},
+    {NULL,                                        NULL,                NULL,           NULL,                NULL, NULL,                NULL},
+};
