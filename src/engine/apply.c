@@ -95,6 +95,7 @@ static void launch_failed(struct world *world, const char *subnet, int64_t now_m
     world->next_launch_ms =
         now_ms + min_i64(LAUNCH_PAUSE_MS_MAX, (int64_t)LAUNCH_PAUSE_MS_MIN << doublings);
     if (place != NULL) {
+        place->failures++;
         place->failed_ms = now_ms;
     }
 }
@@ -106,7 +107,7 @@ static void launch_succeeded(struct world *world, const char *subnet)
     world->launch_failures = 0;
     world->next_launch_ms = 0;
     if (place != NULL) {
-        place->failed_ms = 0;
+        place->failures = 0;
     }
 }
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long a subnet where a launch failed is avoided while another zone is there to use. */
+/* How long failed launches in a subnet are held against it. */
 #define SUBNET_AVOID_MS (5 * 60 * 1000)
 #define HOUR_MS (60 * 60 * 1000)
 
@@ -67,29 +67,27 @@ static bool zone_enabled(const struct world *world, const char *zone)
     return false;
 }
 
-static bool subnet_avoided(const struct balance *balance, const struct world_subnet *subnet)
+/* Each failed launch weighs like an instance that is there: another zone is tried, but one that
+ * goes on failing is not given up for good. */
+static int32_t subnet_penalty(const struct balance *balance, const struct world_subnet *subnet)
 {
-    return subnet->failed_ms != 0 && balance->now_ms - subnet->failed_ms < SUBNET_AVOID_MS;
+    return balance->now_ms - subnet->failed_ms < SUBNET_AVOID_MS ? subnet->failures : 0;
 }
 
-/* The emptiest zone, one that works before one that fails, ties in the order of the subnets. */
+/* The emptiest zone, ties in the order of the subnets. */
 static const struct world_subnet *emptiest(const struct balance *balance)
 {
     const struct world *world = balance->world;
     const struct world_subnet *best = NULL;
     int32_t best_count = 0;
-    bool best_avoided = false;
 
     for (size_t i = 0; i < world->subnets_count; i++) {
         const struct world_subnet *subnet = &world->subnets[i];
-        int32_t count = zone_count(balance, subnet->zone);
-        bool avoided = subnet_avoided(balance, subnet);
+        int32_t count = zone_count(balance, subnet->zone) + subnet_penalty(balance, subnet);
 
-        if (best == NULL || (best_avoided && !avoided) ||
-            (best_avoided == avoided && count < best_count)) {
+        if (best == NULL || count < best_count) {
             best = subnet;
             best_count = count;
-            best_avoided = avoided;
         }
     }
     return best;
@@ -106,7 +104,7 @@ const struct world_subnet *balance_place(struct balance *balance)
         const struct world_subnet *subnet = &world->subnets[i];
 
         if (strcmp(subnet->zone, best->zone) == 0 &&
-            subnet_avoided(balance, subnet) == subnet_avoided(balance, best)) {
+            subnet_penalty(balance, subnet) == subnet_penalty(balance, best)) {
             seen++;
             chosen = seen > 1 && chance_next(balance, seen) != 0 ? chosen : subnet;
         }
@@ -267,7 +265,7 @@ bool balance_skewed(const struct balance *balance, struct cause *cause)
     int32_t most = 0;
     bool stray = false;
 
-    if (to == NULL || subnet_avoided(balance, to)) {
+    if (to == NULL || subnet_penalty(balance, to) > 0) {
         return false;
     }
     for (size_t i = 0; i < world->subnets_count; i++) {

@@ -90,7 +90,8 @@ struct world_instance {
 struct world_subnet {
     char zone[ENGINE_ZONE_BYTES];
     char subnet[ENGINE_SUBNET_BYTES];
-    int64_t failed_ms; /* Last failed launch there; 0: none since the last good one. */
+    int32_t failures;  /* Launches that failed there since the last good one, */
+    int64_t failed_ms; /* the last of them then. */
 };
 
 enum attachment_state { ATTACH_ADDING, ATTACH_ADDED, ATTACH_IN_SERVICE, ATTACH_REMOVING };

@@ -231,12 +231,12 @@ static void failed_launches_are_tried_again_with_growing_pauses(void **state)
     fake_run(fake, 40000);
     fake->launch_error = NULL;
     fake_run(fake, 80000);
-    fake_expect(fake, "another zone each time",
+    fake_expect(fake, "another zone after a failure",
                 "[   1.0] desired 0 -> 1\n"
                 "[   1.0] launch in a fails\n"
                 "[  11.0] launch in b fails\n"
                 "[  31.0] launch in a fails\n"
-                "[  71.0] launch i-1 in a\n"
+                "[  71.0] launch i-1 in b\n"
                 "[  73.5] i-1 in service\n");
     activity_description(&fake->world.activities[0], &text);
     check_text("its description",
