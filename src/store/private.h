@@ -85,7 +85,8 @@ struct store {
     store_done_fn *failed;
     void *failed_data;
     bool failed_told;
-    size_t pending; /* Submitted and not yet completed. */
+    size_t pending;         /* Submitted and not yet completed. */
+    size_t changes_pending; /* Of these, the change sets that hold something. */
     sqlite3 *reader;
     sqlite3_stmt *reader_statements[READER_STATEMENTS];
     int lock_fd;

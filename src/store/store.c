@@ -20,6 +20,7 @@ static void complete(struct store *store, struct work *work, const struct error 
     store_done_fn *done = work->done;
     void *data = work->data;
 
+    store->changes_pending -= work->changes.count > 0 ? 1 : 0;
     changes_close(&work->changes);
     free(work);
     store->pending--;
@@ -269,6 +270,7 @@ void store_submit(struct store *store, struct work *work)
         uv_ref((uv_handle_t *)store->async);
     }
     store->pending++;
+    store->changes_pending += work->changes.count > 0 ? 1 : 0;
     pthread_mutex_lock(&store->lock);
     wake = store->queue.first == NULL;
     work_push(&store->queue, work);
@@ -291,7 +293,7 @@ void store_commit(struct store *store, struct changes *changes, store_done_fn *d
 
 bool store_idle(const struct store *store)
 {
-    return store->pending == 0;
+    return store->changes_pending == 0;
 }
 
 bool store_low_space(const struct store *store)

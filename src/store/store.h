@@ -60,8 +60,8 @@ int store_load_all(struct store *store, store_resource_fn *fn, void *data, struc
  * turn: a barrier behind all that was submitted before. @done may be NULL. */
 void store_commit(struct store *store, struct changes *changes, store_done_fn *done, void *data);
 
-/* Is everything that was submitted on disk and completed? Then an answer that changed nothing may
- * leave at once; otherwise it waits behind a barrier. */
+/* Is every change set on disk? Then an answer that changed nothing may leave at once; otherwise it
+ * waits behind a barrier. Item jobs do not count: nobody sees what they do before it is on disk. */
 bool store_idle(const struct store *store);
 
 /* Is the disk nearly full? As sampled about once a second. */

@@ -484,7 +484,6 @@ static void a_group_is_deleted_with_its_instances(void **state)
 static void a_restart_finds_the_groups_again(void **state)
 {
     struct plane *plane = *state;
-    struct control control = plane->control;
     struct arena arena = {0};
     struct changes kept = plane->changes;
     const struct group *group;
@@ -520,7 +519,6 @@ static void a_restart_finds_the_groups_again(void **state)
             }
         }
     }
-    (void)control;
     group = group_find(&plane->control, "web-asg");
     check_int("found", true, group != NULL);
     check_int("activities", 2, group->world.activities_count);

@@ -1,0 +1,340 @@
+/* PutItem, UpdateItem, DeleteItem: the request is checked on the loop; the old item is read, judged
+ * and changed in a job of the store's writer; the answer is made on the loop again. */
+#include "base/alloc.h"
+#include "base/macros.h"
+#include "services/dynamodb/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum write_type { WRITE_PUT, WRITE_UPDATE, WRITE_DELETE };
+enum returns {
+    RETURN_NONE,
+    RETURN_ALL_OLD,
+    RETURN_ALL_NEW,
+    RETURN_UPDATED_OLD,
+    RETURN_UPDATED_NEW
+};
+
+/* Owned by the loop until it is submitted and again in done; in between by the writer alone, which
+ * touches neither ctx, in nor out. */
+struct write {
+    struct item_job job;
+    struct ctx *ctx;
+    const struct doc *in;
+    struct doc *out;
+    enum write_type type;
+    enum returns returns;
+    bool return_on_failure;
+    struct scope scope;
+    struct node *condition; /* Or NULL. */
+    bool has_update;
+    struct update update;
+    json_t *item; /* PUT: the new item. Else the key. */
+    struct item_keys keys;
+    int64_t table;
+    const char *table_name;
+
+    /* Results. */
+    struct buf old; /* The old item's text, "" if there was none. */
+    struct buf new;
+    struct buf attributes; /* What Attributes shows; empty: nothing. */
+    int64_t bytes;         /* Of the larger item. */
+};
+
+static void write_free(struct write *write)
+{
+    scope_close(&write->scope);
+    json_decref(write->item);
+    keys_close(&write->keys);
+    buf_close(&write->old);
+    buf_close(&write->new);
+    buf_close(&write->attributes);
+    free(write);
+}
+
+/* In the writer. */
+
+static int read_old(struct write *write, struct items_txn *txn, const struct item_key *key,
+                    struct error *err)
+{
+    struct item_row row;
+    int rc = items_txn_get(txn, key, &row, err);
+
+    if (rc == ERR_NOT_FOUND) {
+        return 0;
+    }
+    if (rc == 0) {
+        buf_add(&write->old, row.body);
+        write->bytes = max_i64(write->bytes, row.bytes);
+    }
+    return rc;
+}
+
+static int check_condition(const struct write *write, const json_t *old, struct error *err)
+{
+    if (write->condition == NULL || condition_holds(write->condition, old)) {
+        return 0;
+    }
+    return error_api(err, "ConditionalCheckFailedException", "The conditional request failed");
+}
+
+/* The new item in @item, from the old one or the key. */
+static int make_updated(struct write *write, const json_t *old, json_t **item, struct error *err)
+{
+    int rc = 0;
+
+    *item = json_deep_copy(old != NULL ? old : write->item);
+    if (write->has_update) {
+        rc = update_apply(&write->update, *item, old != NULL, err);
+    }
+    if (rc == 0 && item_bytes(*item) > ITEM_BYTES_MAX) {
+        rc = error_api(err, "ValidationException",
+                       "Item size to update has exceeded the maximum allowed size");
+    }
+    return rc;
+}
+
+static int store_item(struct write *write, struct items_txn *txn, const struct item_key *key,
+                      const json_t *item, struct error *err)
+{
+    int64_t bytes = item_bytes(item);
+
+    json_to_buf(item, &write->new);
+    write->bytes = max_i64(write->bytes, bytes);
+    return items_txn_put(txn, key, bytes, buf_slice(&write->new), err);
+}
+
+static void show_touched(struct write *write, const json_t *item)
+{
+    struct arena arena = {0};
+    struct projection touched;
+    json_t *part;
+
+    if (!write->has_update || item == NULL) {
+        return;
+    }
+    update_paths(&write->update, &arena, &touched);
+    part = projection_apply(&touched, item);
+    if (json_object_size(part) > 0) {
+        json_to_buf(part, &write->attributes);
+    }
+    json_decref(part);
+    arena_close(&arena);
+}
+
+static void show(struct write *write, const json_t *old, const json_t *new)
+{
+    switch (write->returns) {
+    case RETURN_NONE:
+        break;
+    case RETURN_ALL_OLD:
+        buf_add(&write->attributes, buf_slice(&write->old));
+        break;
+    case RETURN_ALL_NEW:
+        buf_add(&write->attributes, buf_slice(&write->new));
+        break;
+    case RETURN_UPDATED_OLD:
+        show_touched(write, old);
+        break;
+    case RETURN_UPDATED_NEW:
+        show_touched(write, new);
+        break;
+    }
+}
+
+static int change(struct write *write, struct items_txn *txn, const struct item_key *key,
+                  const json_t *old, struct error *err)
+{
+    json_t *updated = NULL;
+    int rc = 0;
+
+    switch (write->type) {
+    case WRITE_PUT:
+        rc = store_item(write, txn, key, write->item, err);
+        break;
+    case WRITE_DELETE:
+        rc = items_txn_del(txn, key, err);
+        break;
+    case WRITE_UPDATE:
+        rc = make_updated(write, old, &updated, err);
+        if (rc == 0 && (old != NULL || !write->has_update || update_creates(&write->update))) {
+            rc = store_item(write, txn, key, updated, err);
+        }
+        break;
+    }
+    if (rc == 0) {
+        show(write, old, updated);
+    }
+    json_decref(updated);
+    return rc;
+}
+
+static int run(struct item_job *job, struct items_txn *txn, struct error *err)
+{
+    struct write *write = (struct write *)job;
+    const struct item_key key = {write->table, buf_slice(&write->keys.hash),
+                                 buf_slice(&write->keys.range)};
+    json_t *old = NULL;
+    int rc = read_old(write, txn, &key, err);
+
+    if (rc == 0 && write->old.bytes > 0 &&
+        (write->condition != NULL || write->type == WRITE_UPDATE)) {
+        old = item_parse(buf_slice(&write->old));
+    }
+    if (rc == 0) {
+        rc = check_condition(write, old, err);
+    }
+    if (rc == 0) {
+        rc = change(write, txn, &key, old, err);
+    }
+    json_decref(old);
+    return rc;
+}
+
+/* On the loop. */
+
+static void done(struct item_job *job, const struct error *err)
+{
+    struct write *write = (struct write *)job;
+    struct ctx *ctx = write->ctx;
+
+    if (err == NULL) {
+        if (write->attributes.bytes > 0) {
+            doc_set_raw_json(write->out, M_Attributes, buf_slice(&write->attributes));
+        }
+        capacity_set(write->in, write->out, write->table_name, write_units(write->bytes));
+    } else if (write->return_on_failure && write->old.bytes > 0 &&
+               strcmp(err->aws_code, "ConditionalCheckFailedException") == 0) {
+        doc_set_raw_json(write->out, M_Item, buf_slice(&write->old)); /* Beside the error. */
+    }
+    ctx_finish(ctx, err);
+    write_free(write);
+}
+
+static int read_returns(struct write *write, struct error *err)
+{
+    static const char *const names[] = {
+        [RETURN_NONE] = "NONE",
+        [RETURN_ALL_OLD] = "ALL_OLD",
+        [RETURN_ALL_NEW] = "ALL_NEW",
+        [RETURN_UPDATED_OLD] = "UPDATED_OLD",
+        [RETURN_UPDATED_NEW] = "UPDATED_NEW",
+    };
+    struct slice wanted = doc_text(write->in, M_ReturnValues);
+
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (slice_equal_z(wanted, names[i])) {
+            write->returns = (enum returns)i;
+        }
+    }
+    write->return_on_failure =
+        slice_equal_z(doc_text(write->in, M_ReturnValuesOnConditionCheckFailure), "ALL_OLD");
+    if (write->type != WRITE_UPDATE && write->returns > RETURN_ALL_OLD) {
+        return error_api(err, "ValidationException", "ReturnValues can only be ALL_OLD or NONE");
+    }
+    return 0;
+}
+
+static int read_expressions(struct write *write, struct error *err)
+{
+    static const struct legacy_parameter both[] = {
+        {M_UpdateExpression,    "UpdateExpression"   },
+        {M_ConditionExpression, "ConditionExpression"}
+    };
+    bool updates = write->type == WRITE_UPDATE;
+    int rc =
+        scope_read(&write->scope, write->in, updates ? both : both + 1, updates ? 2 : 1, true, err);
+
+    if (rc == 0 && updates && doc_has(write->in, M_UpdateExpression)) {
+        write->has_update = true;
+        rc = update_parse(&write->scope, doc_text(write->in, M_UpdateExpression), &write->update,
+                          err);
+    }
+    if (rc == 0 && doc_has(write->in, M_ConditionExpression)) {
+        rc = condition_parse(&write->scope, "ConditionExpression",
+                             doc_text(write->in, M_ConditionExpression), &write->condition, err);
+    }
+    return rc != 0 ? rc : scope_check_unused(&write->scope, err);
+}
+
+/* All that needs no table, in DynamoDB's order. */
+static int read_request(struct write *write, struct error *err)
+{
+    static const struct legacy_parameter legacy[] = {
+        {M_Expected,            "Expected"           },
+        {M_ConditionalOperator, "ConditionalOperator"},
+        {M_AttributeUpdates,    "AttributeUpdates"   },
+    };
+    int rc = refuse_legacy(write->in, legacy, COUNT_OF(legacy), err);
+
+    if (rc == 0) {
+        rc = item_json(write->in, write->type == WRITE_PUT ? M_Item : M_Key, &write->item, err);
+    }
+    if (rc == 0) {
+        rc = read_returns(write, err);
+    }
+    if (rc == 0 && write->type == WRITE_PUT && item_bytes(write->item) > ITEM_BYTES_MAX) {
+        rc = error_api(err, "ValidationException",
+                       "Item size has exceeded the maximum allowed size");
+    }
+    return rc != 0 ? rc : read_expressions(write, err);
+}
+
+static int meet_table(struct write *write, struct error *err)
+{
+    struct table *table;
+    int rc = table_find_usable(write->ctx, doc_text(write->in, M_TableName), &table, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    write->table = table->number;
+    write->table_name = arena_strdup(write->ctx->arena, slice_z(table->name));
+    rc = write->type == WRITE_PUT ? keys_of_item(table, write->item, &write->keys, err)
+                                  : keys_of_key(table, write->item, &write->keys, err);
+    if (rc == 0 && write->has_update) {
+        rc = update_check_keys(&write->update, table->hash_name, table->range_name, err);
+    }
+    return rc;
+}
+
+static int begin(struct ctx *ctx, const struct doc *in, struct doc *out, enum write_type type,
+                 struct error *err)
+{
+    struct write *write = mem_calloc(1, sizeof(*write));
+    int rc;
+
+    write->job = (struct item_job){.run = run, .done = done};
+    write->ctx = ctx;
+    write->in = in;
+    write->out = out;
+    write->type = type;
+    write->scope.write = true;
+    rc = read_request(write, err);
+    if (rc == 0) {
+        rc = meet_table(write, err);
+    }
+    if (rc != 0) {
+        write_free(write);
+        return rc;
+    }
+    ctx_defer(ctx);
+    items_submit(ctx->control->store, &write->job);
+    return 0;
+}
+
+int dynamodb_put_item(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
+{
+    return begin(ctx, in, out, WRITE_PUT, err);
+}
+
+int dynamodb_update_item(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
+{
+    return begin(ctx, in, out, WRITE_UPDATE, err);
+}
+
+int dynamodb_delete_item(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
+{
+    return begin(ctx, in, out, WRITE_DELETE, err);
+}
