@@ -255,12 +255,12 @@ bool world_drop_activity(struct world *world, int64_t before_ms, size_t count_ma
 
 static void instance_sane(const struct world *world, const struct world_instance *instance)
 {
-    const struct activity *activity = world_activity(world, instance->activity);
+    const struct activity *activity =
+        instance->activity[0] == '\0' ? NULL : world_activity(world, instance->activity);
     bool moving =
         instance->lifecycle == LIFECYCLE_PENDING || instance->lifecycle == LIFECYCLE_TERMINATING;
 
     ASSERT(instance->id[0] != '\0');
-    ASSERT(world_instance(world, instance->id) == instance); /* No instance twice. */
     ASSERT((instance->phase != PHASE_NONE) == (instance->lifecycle == LIFECYCLE_TERMINATING));
     ASSERT((instance->elb_healthy & instance->elb_unhealthy) == 0);
     /* Whoever moves has one running activity; it went, for a launch that is given up, before. */
@@ -281,5 +281,10 @@ void group_sane(const struct world *world)
     ASSERT(world->target_groups_count <= WORLD_TARGET_GROUPS_MAX);
     for (size_t i = 0; i < world->instances_count; i++) {
         instance_sane(world, &world->instances[i]);
+    }
+    if (world->instances_count > 0) { /* No instance twice: each was the last one once. */
+        const struct world_instance *last = &world->instances[world->instances_count - 1];
+
+        ASSERT(world_instance(world, last->id) == last);
     }
 }

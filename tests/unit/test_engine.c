@@ -531,6 +531,20 @@ static void limits_pull_desired_along(void **state)
     }
 }
 
+static void a_large_group_is_quick(void **state)
+{
+    struct fake *fake = *state;
+
+    fake->quiet = true;
+    create(fake, 0, 400, 300);
+    fake_run(fake, 10000);
+    check_int("all there", 300, world_capacity(&fake->world));
+    check_int("to nothing", 0,
+              fake_ask(fake, (struct event){.kind = EVENT_SET_DESIRED, .desired = 0}, NULL));
+    fake_run(fake, 20000);
+    check_int("all gone", 0, fake->world.instances_count);
+}
+
 /* Whatever happens, in whatever order: within the limits, balanced, nothing left over. */
 static void random_runs_keep_the_invariants(void **state)
 {
@@ -627,6 +641,7 @@ int main(void)
         STORY(suspended_processes_do_nothing_until_resumed),
         STORY(requests_are_refused_in_awss_words),
         STORY(limits_pull_desired_along),
+        STORY(a_large_group_is_quick),
         cmocka_unit_test(random_runs_keep_the_invariants),
     };
 

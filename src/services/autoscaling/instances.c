@@ -143,21 +143,15 @@ static void resume(struct group *group, const struct doc *in)
 
 static void suspend(struct group *group, const struct doc *in, int64_t now_ms)
 {
-    struct suspension *suspensions =
-        mem_calloc(process_names_count, sizeof(*suspensions)); /* Each at most once. */
-    size_t count = 0;
-
-    memcpy(suspensions, group->suspensions, group->suspensions_count * sizeof(*suspensions));
-    count = group->suspensions_count;
+    group->suspensions = mem_realloc(group->suspensions, process_names_count,
+                                     sizeof(*group->suspensions)); /* Each at most once. */
     for (size_t i = 0; i < process_names_count; i++) {
         if (process_named(in, process_names[i]) &&
             (group->world.suspended & process_bit(process_names[i])) == 0) {
-            suspensions[count++] = (struct suspension){mem_strdup(process_names[i]), now_ms};
+            group->suspensions[group->suspensions_count++] =
+                (struct suspension){mem_strdup(process_names[i]), now_ms};
         }
     }
-    free(group->suspensions);
-    group->suspensions = suspensions;
-    group->suspensions_count = count;
 }
 
 static int change_processes(struct ctx *ctx, const struct doc *in, bool suspends, struct error *err)
