@@ -167,7 +167,7 @@ static void policy_alarms(const struct control *control, const char *policy_arn,
     (void)data;
 }
 
-static void listen(struct control *control)
+static void listen_to_all(struct control *control)
 {
     ec2_on_instance_change(control, instance_changed, NULL);
     ec2_set_warming(control, is_warming, NULL);
@@ -187,7 +187,7 @@ static const struct neighbours neighbours = {
     .target_deregister = elbv2_deregister,
     .target = target,
     .policy_alarms = policy_alarms,
-    .listen = listen,
+    .listen = listen_to_all,
 };
 
 static int open_service(struct control *control, struct error *err)
