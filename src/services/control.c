@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "store/record.h"
 #include "store/store.h"
+#include "wire/server.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -307,4 +308,20 @@ const char *ctx_arn(struct ctx *ctx, const char *service, const char *format, ..
                        strcmp(service, "iam") == 0 ? "" : ctx->control->options.region,
                        ctx->control->options.account, resource);
     return arn.data;
+}
+
+int control_dispatch(struct ctx *ctx, const char *service_name, const char *action,
+                     const struct doc *in, struct doc *out, struct error *err)
+{
+    const struct wire_hooks *hooks = ctx->control->hooks;
+    const struct model_service *service = model_service_find(hooks->model, slice_z(service_name));
+    const struct model_op *op = service == NULL ? NULL : model_op_find(service, slice_z(action));
+    int rc;
+
+    if (op == NULL) {
+        return error_set(err, ERR_UNKNOWN_OP, "this muster has no %s:%s", service_name, action);
+    }
+    rc = wire_call(hooks, ctx, service, op, PROTOCOL_QUERY, in, out, err);
+    ASSERT(!ctx->deferred); /* Only actions that answer at once may be called from here. */
+    return rc;
 }

@@ -22,8 +22,9 @@
 
 #include <uv.h>
 
-struct compute; /* compute/compute.h */
-struct store;   /* store/store.h */
+struct compute;    /* compute/compute.h */
+struct wire_hooks; /* wire/server.h */
+struct store;      /* store/store.h */
 
 /* Each service's own state, opaque to others; set by its open(). */
 struct autoscaling;
@@ -55,7 +56,8 @@ struct control {
     int64_t clock_noted_ms; /* Its last committed reading. */
     struct store *store;
     struct compute *compute;
-    struct tags_index tags; /* Of every resource of every service, by ARN. */
+    const struct wire_hooks *hooks; /* How requests, and control_dispatch(), are checked. */
+    struct tags_index tags;         /* Of every resource of every service, by ARN. */
     struct autoscaling *autoscaling;
     struct cloudformation *cloudformation;
     struct cloudwatch *cloudwatch;

@@ -183,7 +183,8 @@ static int plane_setup(void **state)
     memset(&fake, 0, sizeof(fake));
     plane->control.options =
         (struct control_options){.region = "us-east-2", .account = "000000000000", .time_scale = 1};
-    autoscaling_open(&plane->control, &fake_neighbours);
+    check_int("open", 0, autoscaling_service.open(&plane->control, NULL));
+    plane->control.autoscaling->neighbours = &fake_neighbours;
     plane->ctx = (struct ctx){.arena = &plane->arena,
                               .control = &plane->control,
                               .changes = &plane->changes,
@@ -197,7 +198,7 @@ static int plane_teardown(void **state)
 {
     struct plane *plane = *state;
 
-    autoscaling_close(&plane->control);
+    autoscaling_service.close(&plane->control);
     tags_index_close(&plane->control.tags);
     changes_close(&plane->changes);
     arena_close(&plane->arena);
@@ -496,8 +497,9 @@ static void a_restart_finds_the_groups_again(void **state)
     kept = plane->changes;
     plane->changes = (struct changes){0};
 
-    autoscaling_close(&plane->control);
-    autoscaling_open(&plane->control, &fake_neighbours);
+    autoscaling_service.close(&plane->control);
+    check_int("open", 0, autoscaling_service.open(&plane->control, NULL));
+    plane->control.autoscaling->neighbours = &fake_neighbours;
     /* The last body of each record, groups first, as the store would give them. */
     for (int pass = 0; pass < 2; pass++) {
         const char *kind = pass == 0 ? "autoscaling.group" : "autoscaling.group-activity";
@@ -511,8 +513,9 @@ static void a_restart_finds_the_groups_again(void **state)
             }
             if (last) {
                 check_int("load", 0,
-                          autoscaling_load(&plane->control, kept.list[i].kind, kept.list[i].id,
-                                           kept.list[i].body, &plane->err));
+                          autoscaling_service.load(&plane->control, kept.list[i].kind,
+                                                   kept.list[i].id, kept.list[i].body,
+                                                   &plane->err));
             }
         }
     }

@@ -395,7 +395,7 @@ static void forget_groups(struct ctx *ctx)
     service->groups_count = kept;
 }
 
-void autoscaling_look(struct ctx *ctx, void *data)
+static void look(struct ctx *ctx, void *data)
 {
     struct autoscaling *service = data;
 
@@ -450,3 +450,123 @@ const char *autoscaling_metrics_group(const struct control *control, const char 
     return group != NULL && world_instance_counts_in_metrics(found, now_ms) ? group->world.name
                                                                             : NULL;
 }
+
+/* The service. */
+
+static int open_service(struct control *control, struct error *err)
+{
+    (void)err;
+    control->autoscaling = mem_calloc(1, sizeof(*control->autoscaling));
+    control->autoscaling->control = control;
+    control->autoscaling->neighbours = &autoscaling_neighbours;
+    return 0;
+}
+
+static int load_group(struct autoscaling *service, struct slice body, struct error *err)
+{
+    struct group *group = mem_calloc(1, sizeof(*group));
+    int rc;
+
+    rc = record_load(&group_record, group, body, err);
+    if (rc != 0) {
+        free(group);
+        return rc;
+    }
+    world_loaded(&group->world);
+    for (size_t i = 0; i < group->suspensions_count; i++) {
+        group->world.suspended |= process_bit(group->suspensions[i].process);
+    }
+    group_termination_policies(group);
+    service->groups = mem_grow(service->groups, service->groups_count, &service->groups_room,
+                               sizeof(struct group *));
+    service->groups[service->groups_count++] = group;
+    return 0;
+}
+
+static int load_activity(struct autoscaling *service, struct slice body, struct error *err)
+{
+    struct stored_activity stored = {0};
+    int rc = record_load(&activity_record, &stored, body, err);
+
+    for (size_t i = 0; rc == 0 && i < service->groups_count; i++) {
+        struct world *world = &service->groups[i]->world;
+
+        if (strcmp(service->groups[i]->uuid, stored.group) == 0) {
+            world->activities = mem_grow(world->activities, world->activities_count,
+                                         &world->activities_room, sizeof(*world->activities));
+            world->activities[world->activities_count++] = stored.activity;
+        }
+    }
+    return rc;
+}
+
+/* Groups come before "autoscaling.group-activity". */
+static int load(struct control *control, struct slice kind, struct slice id, struct slice body,
+                struct error *err)
+{
+    (void)id;
+    return slice_equal_z(kind, "autoscaling.group")
+               ? load_group(control->autoscaling, body, err)
+               : load_activity(control->autoscaling, body, err);
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct activity *left = a, *right = b;
+
+    return left->start_ms != right->start_ms ? (left->start_ms < right->start_ms ? -1 : 1)
+                                             : strcmp(left->id, right->id);
+}
+
+static int by_creation(const void *a, const void *b)
+{
+    const struct group *left = *(struct group *const *)a, *right = *(struct group *const *)b;
+
+    return left->created_ms != right->created_ms ? (left->created_ms < right->created_ms ? -1 : 1)
+                                                 : strcmp(left->uuid, right->uuid);
+}
+
+static int start(struct ctx *ctx, struct error *err)
+{
+    struct autoscaling *service = ctx->control->autoscaling;
+
+    (void)err;
+    if (service->groups_count > 0) {
+        qsort(service->groups, service->groups_count, sizeof(struct group *), by_creation);
+    }
+    for (size_t i = 0; i < service->groups_count; i++) {
+        struct world *world = &service->groups[i]->world;
+
+        if (world->activities_count > 0) {
+            qsort(world->activities, world->activities_count, sizeof(*world->activities), by_start);
+        }
+    }
+    service->timer = control_timer_open(ctx->control, look, service);
+    service->neighbours->listen(ctx->control);
+    look(ctx, service);
+    return 0;
+}
+
+static void close_service(struct control *control)
+{
+    struct autoscaling *service = control->autoscaling;
+
+    if (service == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < service->groups_count; i++) {
+        group_close(service->groups[i]);
+    }
+    free(service->groups);
+    control_timer_close(service->timer);
+    free(service);
+    control->autoscaling = NULL;
+}
+
+const struct service autoscaling_service = {
+    .name = "autoscaling",
+    .open = open_service,
+    .load = load,
+    .start = start,
+    .close = close_service,
+};
