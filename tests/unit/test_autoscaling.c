@@ -3,11 +3,14 @@
 #include "services/autoscaling/api.h"
 
 #include "base/alloc.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/map.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define INSTANCES_MAX 16
+#define INSTANCES_MAX 64
 #define TARGET_GROUP                                                                               \
     "arn:aws:elasticloadbalancing:us-east-2:000000000000:targetgroup/web/0123456789abcdef"
 
@@ -183,8 +186,7 @@ static int plane_setup(void **state)
     memset(&fake, 0, sizeof(fake));
     plane->control.options =
         (struct control_options){.region = "us-east-2", .account = "000000000000", .time_scale = 1};
-    check_int("open", 0, autoscaling_service.open(&plane->control, NULL));
-    plane->control.autoscaling->neighbours = &fake_neighbours;
+    autoscaling_open(&plane->control, &fake_neighbours);
     plane->ctx = (struct ctx){.arena = &plane->arena,
                               .control = &plane->control,
                               .changes = &plane->changes,
@@ -198,7 +200,7 @@ static int plane_teardown(void **state)
 {
     struct plane *plane = *state;
 
-    autoscaling_service.close(&plane->control);
+    autoscaling_close(&plane->control);
     tags_index_close(&plane->control.tags);
     changes_close(&plane->changes);
     arena_close(&plane->arena);
@@ -497,9 +499,8 @@ static void a_restart_finds_the_groups_again(void **state)
     kept = plane->changes;
     plane->changes = (struct changes){0};
 
-    autoscaling_service.close(&plane->control);
-    check_int("open", 0, autoscaling_service.open(&plane->control, NULL));
-    plane->control.autoscaling->neighbours = &fake_neighbours;
+    autoscaling_close(&plane->control);
+    autoscaling_open(&plane->control, &fake_neighbours);
     /* The last body of each record, groups first, as the store would give them. */
     for (int pass = 0; pass < 2; pass++) {
         const char *kind = pass == 0 ? "autoscaling.group" : "autoscaling.group-activity";
@@ -513,9 +514,8 @@ static void a_restart_finds_the_groups_again(void **state)
             }
             if (last) {
                 check_int("load", 0,
-                          autoscaling_service.load(&plane->control, kept.list[i].kind,
-                                                   kept.list[i].id, kept.list[i].body,
-                                                   &plane->err));
+                          autoscaling_load(&plane->control, kept.list[i].kind, kept.list[i].id,
+                                           kept.list[i].body, &plane->err));
             }
         }
     }
@@ -533,6 +533,142 @@ static void a_restart_finds_the_groups_again(void **state)
     check_int("but held", 2, fake.count);
     changes_close(&kept);
     arena_close(&arena);
+}
+
+/* What was committed: the newest body of each record, by kind and id. */
+
+static void commit(struct plane *plane, struct map *disk)
+{
+    for (size_t i = 0; i < plane->changes.count; i++) {
+        const struct change *change = &plane->changes.list[i];
+        struct buf key = {0};
+
+        buf_printf(&key, "%.*s %.*s", SLICE_ARG(change->kind), SLICE_ARG(change->id));
+        if (change->type == CHANGE_PUT) {
+            free(
+                map_put(disk, buf_slice(&key), mem_strndup(change->body.data, change->body.bytes)));
+        } else {
+            free(map_remove(disk, buf_slice(&key)));
+        }
+        buf_close(&key);
+    }
+    changes_close(&plane->changes);
+}
+
+/* The process was killed: what was not committed is lost, the machines go on. */
+static void restart(struct plane *plane, const struct map *disk)
+{
+    static const char *const kinds[] = {"autoscaling.group ", "autoscaling.group-activity "};
+
+    changes_close(&plane->changes);
+    autoscaling_close(&plane->control);
+    autoscaling_open(&plane->control, &fake_neighbours);
+    for (size_t kind = 0; kind < COUNT_OF(kinds); kind++) {
+        for (size_t i = 0; i < disk->entries_used; i++) {
+            const struct map_entry *entry = &disk->entries[i];
+            struct slice key = slice_of(entry->key, entry->key_bytes);
+
+            if (entry->key != NULL && slice_starts(key, slice_z(kinds[kind]))) {
+                size_t blank = slice_find(key, ' ');
+
+                check_int("load", 0,
+                          autoscaling_load(&plane->control, slice_sub(key, 0, blank),
+                                           slice_sub(key, blank + 1, key.bytes),
+                                           slice_z(entry->value), &plane->err));
+            }
+        }
+    }
+    autoscaling_loaded(plane->control.autoscaling);
+}
+
+static void disturb(struct plane *plane)
+{
+    struct machine *machine = &fake.machines[(size_t)random() % (fake.count + 1)];
+
+    switch (random() % 7) {
+    case 0:
+        machine->state = machine->state == MACHINE_RUNNING ? MACHINE_GONE : machine->state;
+        break;
+    case 1:
+        machine->target = AS_TARGET_UNHEALTHY;
+        break;
+    case 2:
+        fake.refuses = random() % 2 == 0 ? "Insufficient capacity." : NULL;
+        break;
+    case 3:
+        doc_set_z(plane->in, M_InstanceId, machine->id);
+        doc_set_bool(plane->in, M_ShouldDecrementDesiredCapacity, random() % 2 == 0);
+        (void)call(plane, autoscaling_terminate_instance_in_auto_scaling_group);
+        break;
+    default:
+        doc_set_z(plane->in, M_AutoScalingGroupName, "web-asg");
+        doc_set_int(plane->in, M_DesiredCapacity, 1 + random() % 4);
+        (void)call(plane, autoscaling_set_desired_capacity);
+        break;
+    }
+}
+
+/* Machines start, end and drain as time goes by. */
+static void machines_go_on(void)
+{
+    for (size_t i = 0; i < fake.count; i++) {
+        struct machine *machine = &fake.machines[i];
+
+        if (machine->state == MACHINE_PENDING) {
+            machine->state = MACHINE_RUNNING;
+        } else if (machine->state == MACHINE_STOPPED) {
+            machine->state = MACHINE_GONE;
+        }
+    }
+}
+
+static void kills_at_any_time_leak_nothing(void **state)
+{
+    struct plane *plane = *state;
+
+    (void)state;
+    for (uint32_t seed = 1; seed <= 30; seed++) {
+        struct map disk = {0};
+        char *body;
+        int32_t alive = 0;
+
+        srandom(seed);
+        memset(&fake, 0, sizeof(fake));
+        restart(plane, &disk);
+        make_group(plane);
+        commit(plane, &disk);
+        for (int step = 0; step < 60 && fake.count < INSTANCES_MAX - 5; step++) {
+            disturb(plane);
+            look(plane, random() % 40);
+            commit(plane, &disk);
+            machines_go_on();
+            if (random() % 3 == 0) {
+                restart(plane, &disk);
+            }
+        }
+        fake.refuses = NULL;
+        for (int step = 0; step < 40; step++) {
+            for (size_t i = 0; i < fake.count; i++) {
+                fake.machines[i].target = AS_TARGET_OTHER;
+            }
+            machines_go_on();
+            look(plane, 60);
+            commit(plane, &disk);
+            restart(plane, &disk);
+        }
+        for (size_t i = 0; i < fake.count; i++) {
+            alive += fake.machines[i].state != MACHINE_GONE ? 1 : 0;
+        }
+        if (alive != group_find(&plane->control, "web-asg")->world.desired) {
+            print_error("seed %u\n", seed);
+        }
+        check_int("every machine that is alive is wanted",
+                  group_find(&plane->control, "web-asg")->world.desired, alive);
+        for (size_t at = 0; (body = map_next(&disk, &at)) != NULL;) {
+            free(body);
+        }
+        map_close(&disk);
+    }
 }
 
 static void tags_are_put_and_removed(void **state)
@@ -631,10 +767,12 @@ int main(void)
         CASE(a_refused_launch_is_a_failed_activity),
         CASE(a_group_is_deleted_with_its_instances),
         CASE(a_restart_finds_the_groups_again),
+        CASE(kills_at_any_time_leak_nothing),
         CASE(tags_are_put_and_removed),
         CASE(unknown_names_are_told_in_awss_words),
         CASE(step_policies_are_checked),
     };
 
+    log_set_level(LOG_ERROR_LEVEL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* What Auto Scaling needs of ec2, elbv2 and cloudwatch: a table of functions, so that the service
- * is tested without them. neighbours.c is the real one. */
+ * is tested without them. neighbours.c has the real ones. */
 #ifndef SERVICES_AUTOSCALING_NEIGHBOURS_H
 #define SERVICES_AUTOSCALING_NEIGHBOURS_H
 
@@ -61,10 +61,8 @@ struct neighbours {
     /* cloudwatch: the alarms that have the policy among their actions. */
     void (*policy_alarms)(const struct control *control, const char *policy_arn, as_alarm_fn *fn,
                           void *data);
-    /* Have autoscaling_invoke() and autoscaling_wake() called. */
+    /* Have autoscaling_invoke() and autoscaling_wake() called; once, at the start. */
     void (*listen)(struct control *control);
 };
-
-extern const struct neighbours autoscaling_neighbours;
 
 #endif /* SERVICES_AUTOSCALING_NEIGHBOURS_H */
