@@ -1,0 +1,205 @@
+"""DynamoDB through real clients: boto3 and the AWS CLI."""
+import concurrent.futures
+import decimal
+import json
+import signal
+import threading
+
+import boto3.dynamodb.conditions
+import boto3.dynamodb.types
+import botocore.exceptions
+import pytest
+
+import daemon
+
+
+def resource(muster):
+    key, secret = muster.credentials
+    return boto3.Session().resource(
+        'dynamodb', endpoint_url=muster.endpoint, region_name=daemon.REGION,
+        aws_access_key_id=key, aws_secret_access_key=secret)
+
+
+def make_table(muster, name, hash_key=('p', 'S'), range_key=None):
+    client = muster.client('dynamodb')
+    keys = [hash_key] + ([range_key] if range_key else [])
+    client.create_table(
+        TableName=name, BillingMode='PAY_PER_REQUEST',
+        KeySchema=[{'AttributeName': key, 'KeyType': kind} for (key, _), kind in zip(keys, ('HASH', 'RANGE'))],
+        AttributeDefinitions=[{'AttributeName': key, 'AttributeType': kind} for key, kind in keys])
+    daemon.wait(lambda: client.describe_table(TableName=name)['Table']['TableStatus'] == 'ACTIVE',
+                f'{name} to be ACTIVE')
+    return client
+
+
+def refused(call, **arguments):
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        call(**arguments)
+    return caught.value.response['Error']['Code'], caught.value.response
+
+
+def test_a_table_is_made_described_tagged_and_deleted(sim):
+    client = sim.client('dynamodb')
+    created = client.create_table(
+        TableName='Life', BillingMode='PAY_PER_REQUEST',
+        KeySchema=[{'AttributeName': 'CandidateName', 'KeyType': 'HASH'}],
+        AttributeDefinitions=[{'AttributeName': 'CandidateName', 'AttributeType': 'S'}],
+        Tags=[{'Key': 'team', 'Value': 'red'}])['TableDescription']
+    assert created['TableStatus'] == 'CREATING'
+    assert refused(client.create_table, TableName='Life', BillingMode='PAY_PER_REQUEST',
+                   KeySchema=created['KeySchema'],
+                   AttributeDefinitions=created['AttributeDefinitions'])[0] == 'ResourceInUseException'
+    client.get_waiter('table_exists').wait(TableName='Life', WaiterConfig={'Delay': 1})
+    table = client.describe_table(TableName='Life')['Table']
+    assert table['TableArn'] == f'arn:aws:dynamodb:{daemon.REGION}:000000000000:table/Life'
+    assert table['WarmThroughput']['Status'] == 'ACTIVE'  # Terraform waits for it.
+    assert table['BillingModeSummary']['BillingMode'] == 'PAY_PER_REQUEST'
+    assert client.list_tags_of_resource(ResourceArn=table['TableArn'])['Tags'] == [{'Key': 'team', 'Value': 'red'}]
+    assert 'Life' in client.list_tables()['TableNames']
+    assert client.describe_time_to_live(TableName='Life')['TimeToLiveDescription']['TimeToLiveStatus'] == 'DISABLED'
+    client.describe_continuous_backups(TableName='Life')
+    assert client.delete_table(TableName='Life')['TableDescription']['TableStatus'] == 'DELETING'
+    client.get_waiter('table_not_exists').wait(TableName='Life', WaiterConfig={'Delay': 1})
+    code, response = refused(client.describe_table, TableName='Life')
+    assert code == 'ResourceNotFoundException'
+    assert response['Error']['Message'] == 'Requested resource not found: Table: Life not found'
+
+
+def test_every_type_comes_back_as_it_went(sim):
+    make_table(sim, 'Types')
+    table = resource(sim).Table('Types')
+    item = {
+        'p': 'é\U0001f600', 'number': decimal.Decimal('-1.2345678901234567890123456789012345678E+100'),
+        'binary': boto3.dynamodb.types.Binary(b'\x00\xff'), 'yes': True, 'nothing': None,
+        'list': ['a', decimal.Decimal(1), [False, None]], 'map': {'k': {'deep': decimal.Decimal('0.1')}},
+        'strings': {'a', 'b'}, 'numbers': {decimal.Decimal(1), decimal.Decimal('2.5')},
+        'binaries': {boto3.dynamodb.types.Binary(b'x')}, 'empty': '', 'no list': [], 'no map': {},
+    }
+    table.put_item(Item=item)
+    assert table.get_item(Key={'p': item['p']})['Item'] == item
+    assert 'Item' not in table.get_item(Key={'p': 'other'})
+
+
+def test_of_many_creators_one_wins(sim):
+    client = make_table(sim, 'Race')
+
+    def create(number):
+        try:
+            client.put_item(TableName='Race', Item={'p': {'S': 'key'}, 'by': {'N': str(number)}},
+                            ConditionExpression='attribute_not_exists(p)')
+            return 'won'
+        except client.exceptions.ConditionalCheckFailedException:
+            return 'lost'
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(create, range(64)))
+    assert results.count('won') == 1
+
+
+def test_a_failed_condition_can_show_the_item(sim):
+    client = make_table(sim, 'Shown')
+    client.put_item(TableName='Shown', Item={'p': {'S': 'key'}, 'n': {'N': '1'}})
+    code, response = refused(client.put_item, TableName='Shown', Item={'p': {'S': 'key'}},
+                             ConditionExpression='attribute_not_exists(p)',
+                             ReturnValuesOnConditionCheckFailure='ALL_OLD')
+    assert code == 'ConditionalCheckFailedException'
+    assert response['Error']['Message'] == 'The conditional request failed'
+    assert response['Item'] == {'p': {'S': 'key'}, 'n': {'N': '1'}}
+
+
+def test_no_increment_is_lost(sim):
+    client = make_table(sim, 'Counter')
+
+    def add(_):
+        client.update_item(TableName='Counter', Key={'p': {'S': 'c'}}, UpdateExpression='ADD n :one',
+                           ExpressionAttributeValues={':one': {'N': '1'}})
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(add, range(200)))
+    assert client.get_item(TableName='Counter', Key={'p': {'S': 'c'}})['Item']['n'] == {'N': '200'}
+
+
+def test_a_query_keeps_order_and_pages(sim):
+    client = make_table(sim, 'Ordered', range_key=('s', 'N'))
+    numbers = [-1000, -1.5, -1, 0, 0.001, 2, 10, 10.5, 1e20]
+    for number in reversed(numbers):
+        client.put_item(TableName='Ordered', Item={'p': {'S': 'x'}, 's': {'N': repr(number)}})
+    client.put_item(TableName='Ordered', Item={'p': {'S': 'other'}, 's': {'N': '1'}})
+    table = resource(sim).Table('Ordered')
+    key = boto3.dynamodb.conditions.Key
+
+    def query(**arguments):
+        return [float(item['s']) for item in table.query(**arguments)['Items']]
+
+    assert query(KeyConditionExpression=key('p').eq('x')) == numbers
+    assert query(KeyConditionExpression=key('p').eq('x'), ScanIndexForward=False) == numbers[::-1]
+    assert query(KeyConditionExpression=key('p').eq('x') & key('s').between(-1, 10)) == [-1, 0, 0.001, 2, 10]
+    pages = client.get_paginator('query').paginate(
+        TableName='Ordered', KeyConditionExpression='p = :p', ExpressionAttributeValues={':p': {'S': 'x'}},
+        PaginationConfig={'PageSize': 2})
+    assert [float(item['s']['N']) for page in pages for item in page['Items']] == numbers
+
+
+def test_a_scan_pages_by_megabytes_and_segments(sim):
+    client = make_table(sim, 'Large')
+    for start in range(0, 50, 5):
+        client.batch_write_item(RequestItems={'Large': [
+            {'PutRequest': {'Item': {'p': {'S': str(number)}, 'fill': {'S': 'x' * 100000}}}}
+            for number in range(start, start + 5)]})
+    pages = list(client.get_paginator('scan').paginate(TableName='Large'))
+    assert len(pages) >= 5
+    assert sorted(int(item['p']['S']) for page in pages for item in page['Items']) == list(range(50))
+    seen = [int(item['p']['S']) for segment in range(3)
+            for page in client.get_paginator('scan').paginate(TableName='Large', TotalSegments=3, Segment=segment)
+            for item in page['Items']]
+    assert sorted(seen) == list(range(50))
+    counted = client.scan(TableName='Large', Select='COUNT', ReturnConsumedCapacity='TOTAL')
+    assert 'Items' not in counted and counted['ConsumedCapacity']['CapacityUnits'] > 100
+
+
+def test_errors_are_dynamodbs_own(sim):
+    client = make_table(sim, 'Errors')
+    code, response = refused(client.put_item, TableName='Errors', Item={'q': {'S': 'x'}})
+    assert code == 'ValidationException'
+    assert response['ResponseMetadata']['HTTPStatusCode'] == 400
+    assert response['Error']['Message'] == 'One or more parameter values were invalid: Missing the key p in the item'
+    assert refused(client.get_item, TableName='Nowhere', Key={'p': {'S': 'x'}})[0] == 'ResourceNotFoundException'
+    code, response = refused(client.scan, TableName='Errors', FilterExpression='name = :x',
+                             ExpressionAttributeValues={':x': {'S': 'x'}})
+    assert response['Error']['Message'] == ('Invalid FilterExpression: Attribute name is a reserved keyword;'
+                                            ' reserved keyword: name')
+
+
+def test_the_cli_puts_and_scans(sim):
+    make_table(sim, 'Cli')
+    sim.aws('dynamodb', 'put-item', '--table-name', 'Cli', '--item', json.dumps({'p': {'S': 'x'}}))
+    assert sim.aws('dynamodb', 'scan', '--table-name', 'Cli')['Items'] == [{'p': {'S': 'x'}}]
+
+
+@pytest.mark.crash
+def test_what_was_answered_survives_a_kill(sim):
+    client = make_table(sim, 'Durable')
+    answered, stop = set(), threading.Event()
+
+    def flood(worker):
+        number = 0
+        while not stop.is_set():
+            key = f'{worker}-{number}'
+            try:
+                client.put_item(TableName='Durable', Item={'p': {'S': key}})
+            except botocore.exceptions.BotoCoreError:
+                return
+            answered.add(key)
+            number += 1
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        workers = [pool.submit(flood, worker) for worker in range(8)]
+        daemon.wait(lambda: len(answered) > 300, '300 answered puts')
+        sim.kill(signal.SIGKILL)
+        stop.set()
+        concurrent.futures.wait(workers)
+    sim.start()
+    client = sim.client('dynamodb')
+    found = {item['p']['S'] for page in client.get_paginator('scan').paginate(TableName='Durable')
+             for item in page['Items']}
+    assert answered <= found
