@@ -48,6 +48,7 @@ struct ctx {
     const char *source_address; /* "127.0.0.1", "10.0.0.5". */
     const char *source_vpc;     /* "vpc-..." when an instance asks through its VPC; else NULL. */
     bool deferred;              /* ctx_defer() was called. */
+    struct slice error_members; /* More of a refusal's JSON body, "\"Item\":{...}"; or empty. */
     void (*finish)(struct ctx *ctx, const struct error *err); /* Set by whoever began the ctx. */
     void *owner;                                              /* Its data. */
     struct ctx_act *acts, **acts_tail;                        /* In order. */

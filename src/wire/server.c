@@ -88,6 +88,10 @@ static void encode_error(const struct exchange *exchange, const struct wire_erro
             buf_add_z(body, ",\"message\":");
             json_add_text(body, slice_z(message));
         }
+        if (exchange->ctx->error_members.bytes > 0) {
+            buf_add_byte(body, ',');
+            buf_add(body, exchange->ctx->error_members);
+        }
         buf_add_byte(body, '}');
         break;
     case PROTOCOL_CBOR:

@@ -206,7 +206,8 @@ static void done(struct item_job *job, const struct error *err)
         capacity_set(write->in, write->out, write->table_name, write_units(write->bytes));
     } else if (write->return_on_failure && write->old.bytes > 0 &&
                strcmp(err->aws_code, "ConditionalCheckFailedException") == 0) {
-        doc_set_raw_json(write->out, M_Item, buf_slice(&write->old)); /* Beside the error. */
+        ctx->error_members =
+            arena_printf(ctx->arena, "\"Item\":%.*s", SLICE_ARG(buf_slice(&write->old)));
     }
     ctx_finish(ctx, err);
     write_free(write);
