@@ -163,9 +163,7 @@ static void apply_failed_launch(struct world *world, const struct decision *deci
     struct activity *activity = activity_begin(world, decision, ACTIVITY_LAUNCH, now_ms);
 
     activity->instance[0] = '\0';
-    (void)snprintf(activity->status_message, sizeof(activity->status_message),
-                   "%.*s Launching EC2 instance failed.", ENGINE_MESSAGE_BYTES - 40,
-                   decision->failure);
+    TEXT_PUT(activity->status_message, decision->failure);
     activity_end(world, activity, STATUS_FAILED, now_ms);
     launch_failed(world, decision->subnet, now_ms);
 }

@@ -109,7 +109,8 @@ struct decision {
     char template_id[32];
     char template_name[132];
     int64_t template_version;
-    char failure[ENGINE_MESSAGE_BYTES]; /* DECIDE_LAUNCH: EC2's refusal; "" when it was accepted. */
+    char
+        failure[ENGINE_MESSAGE_BYTES]; /* DECIDE_LAUNCH: the StatusMessage; "" when it went well. */
     int64_t drain_ms;
 };
 

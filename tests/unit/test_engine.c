@@ -225,7 +225,7 @@ static void failed_launches_are_tried_again_with_growing_pauses(void **state)
     struct fake *fake = *state;
     struct buf text = {0};
 
-    fake->launch_error = "The AMI ID ami-1 does not exist.";
+    fake->launch_error = "The AMI ID ami-1 does not exist. Launching EC2 instance failed.";
     fake->now_ms = 1000; /* 0 means never. */
     create(fake, 1, 1, 1);
     fake_run(fake, 40000);

@@ -111,12 +111,14 @@ static void launch(struct ctx *ctx, struct group *group, struct decision *decisi
     launch.tags = tags;
     for (size_t i = 0; i < group->world.target_groups_count; i++) {
         if (!neighbours->target_group_exists(ctx->control, group->world.target_groups[i].arn)) {
-            TEXT_COPY(decision->failure, "One or more target groups not found.");
+            TEXT_COPY(decision->failure, "One or more target groups not found. Validating load "
+                                         "balancer configuration failed.");
         }
     }
     if (decision->failure[0] == '\0' && neighbours->launch(ctx, &launch, &launched, &err) != 0) {
-        (void)snprintf(decision->failure, sizeof(decision->failure), "%.*s",
-                       ENGINE_MESSAGE_BYTES - 1, err.message[0] == '\0' ? "Failed." : err.message);
+        (void)snprintf(decision->failure, sizeof(decision->failure),
+                       "%.*s Launching EC2 instance failed.", ENGINE_MESSAGE_BYTES - 40,
+                       err.message);
     }
     TEXT_COPY(decision->instance, launched.instance);
     TEXT_COPY(decision->type, launched.type);
