@@ -636,7 +636,9 @@ void wire_handle(void *data, struct http_request *request)
     exchange->ctx->finish = on_finish;
     exchange->ctx->source_address = request->peer;
     rc = run(exchange);
-    if (rc != 0 && exchange->error.code == ERR_NONE) {
+    if (rc == 0) {
+        exchange->error = (struct error){0}; /* A failure on the way that the handler lived with. */
+    } else if (exchange->error.code == ERR_NONE) {
         error_set(&exchange->error, (enum error_code)rc, "%s", "");
     }
     if (rc != 0 || !exchange->ctx->deferred) {
