@@ -1,7 +1,9 @@
 /* The service's handlers and its loop, with neighbours that are made up. */
 #include "check.h"
 #include "services/autoscaling/api.h"
+#include "wire/codec.h"
 
+#include "api/api.h"
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/log.h"
@@ -755,6 +757,101 @@ static void step_policies_are_checked(void **state)
     }
 }
 
+/* The same in the query protocol, as clients speak it: the model is part of the contract. */
+
+static const char *query(struct plane *plane, const char *text)
+{
+    const struct model_service *service = model_service_find(&api, SLICE_LIT("autoscaling"));
+    struct form root = {0};
+    const struct model_op *op;
+    struct doc *in, *out = doc_new(&plane->arena, DOC_STRUCT);
+    struct buf xml = {0};
+    const char *copy;
+
+    check_int(text, 0, form_parse(&plane->arena, slice_z(text), &root, NULL));
+    op = model_op_find(service, form_value(&root, "Action"));
+    assert_non_null(op);
+    plane->err = (struct error){0};
+    if (query_decode(&plane->arena, op->in, &root, false, &in, &plane->err) != 0 ||
+        check_input(op->in, in, FAMILY_QUERY, &plane->err) != 0 ||
+        op->handler(&plane->ctx, in, out, &plane->err) != 0) {
+        return plane->err.message;
+    }
+    query_encode(service, op, out, "rid", &xml);
+    copy = arena_strdup(&plane->arena, buf_slice(&xml));
+    buf_close(&xml);
+    return copy;
+}
+
+static void check_holds(const char *says, const char *part, const char *whole)
+{
+    if (strstr(whole, part) == NULL) {
+        print_error("%s: no %s in\n%s\n", says, part, whole);
+        fail();
+    }
+}
+
+static void requests_and_answers_are_as_clients_know_them(void **state)
+{
+    struct plane *plane = *state;
+    const char *xml;
+
+    xml = query(plane,
+                "Action=CreateAutoScalingGroup&Version=2011-01-01&AutoScalingGroupName=web-asg"
+                "&MinSize=1&MaxSize=4&DesiredCapacity=2&VPCZoneIdentifier=subnet-a%2Csubnet-b"
+                "&HealthCheckType=ELB&HealthCheckGracePeriod=30&TargetGroupARNs.member.1="
+                "arn%3Aaws%3Aelasticloadbalancing%3Aus-east-2%3A000000000000%3Atargetgroup%2Fweb"
+                "%2F0123456789abcdef&LaunchTemplate.LaunchTemplateId=lt-1"
+                "&Tags.member.1.Key=Project&Tags.member.1.Value=web"
+                "&Tags.member.1.PropagateAtLaunch=true");
+    check_text("create",
+               "<CreateAutoScalingGroupResponse xmlns=\"http://autoscaling.amazonaws.com/doc/"
+               "2011-01-01/\"><ResponseMetadata><RequestId>rid</RequestId></ResponseMetadata>"
+               "</CreateAutoScalingGroupResponse>\n",
+               slice_z(xml));
+    all_run(plane);
+    xml = query(plane, "Action=DescribeAutoScalingGroups&AutoScalingGroupNames.member.1=web-asg");
+    check_holds("instances",
+                "<member><InstanceId>i-00000000000000001</InstanceId>"
+                "<InstanceType>t2.micro</InstanceType>"
+                "<AvailabilityZone>us-east-2a</AvailabilityZone>"
+                "<LifecycleState>InService</LifecycleState><HealthStatus>Healthy</HealthStatus>"
+                "<LaunchTemplate><LaunchTemplateId>lt-1</LaunchTemplateId>"
+                "<LaunchTemplateName>web</LaunchTemplateName><Version>1</Version>"
+                "</LaunchTemplate><ProtectedFromScaleIn>false</ProtectedFromScaleIn></member>",
+                xml);
+    check_holds("empty lists are there", "<SuspendedProcesses/>", xml);
+    check_holds("creation", "<CreatedTime>1970-01-01T00:00:01", xml);
+    check_holds("tags",
+                "<Tags><member><ResourceId>web-asg</ResourceId>"
+                "<ResourceType>auto-scaling-group</ResourceType><Key>Project</Key>"
+                "<Value>web</Value><PropagateAtLaunch>true</PropagateAtLaunch></member></Tags>",
+                xml);
+    xml = query(plane, "Action=PutScalingPolicy&AutoScalingGroupName=web-asg&PolicyName=up"
+                       "&AdjustmentType=ChangeInCapacity&ScalingAdjustment=1&Cooldown=120");
+    check_holds("policy", "<PutScalingPolicyResult><PolicyARN>arn:aws:autoscaling:us-east-2:", xml);
+    xml = query(plane, "Action=DescribeScalingActivities&AutoScalingGroupName=web-asg");
+    check_holds("details",
+                "<Details>{&quot;Subnet ID&quot;:&quot;subnet-b&quot;,&quot;Availability "
+                "Zone&quot;:&quot;us-east-2b&quot;}</Details>",
+                xml);
+    check_holds("progress", "<Progress>100</Progress>", xml);
+    xml = query(plane, "Action=TerminateInstanceInAutoScalingGroup&InstanceId="
+                       "i-00000000000000001&ShouldDecrementDesiredCapacity=true");
+    check_holds("terminate",
+                "<Description>Terminating EC2 instance: i-00000000000000001 - Waiting For ELB "
+                "Connection Draining.</Description>",
+                xml);
+    check_holds("its status", "<StatusCode>WaitingForELBConnectionDraining</StatusCode>", xml);
+    xml = query(plane, "Action=SetDesiredCapacity&AutoScalingGroupName=web-asg");
+    check_holds("a missing member", "esiredCapacity", xml);
+    xml = query(plane, "Action=AttachLoadBalancerTargetGroups&AutoScalingGroupName=web-asg"
+                       "&TargetGroupARNs.member.1=arn:x");
+    check_text("unknown target groups",
+               "Provided Target Groups may not be valid. Please ensure they exist and try again.",
+               slice_z(xml));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, plane_setup, plane_teardown)
 
 int main(void)
@@ -771,6 +868,7 @@ int main(void)
         CASE(tags_are_put_and_removed),
         CASE(unknown_names_are_told_in_awss_words),
         CASE(step_policies_are_checked),
+        CASE(requests_and_answers_are_as_clients_know_them),
     };
 
     log_set_level(LOG_ERROR_LEVEL);
