@@ -47,6 +47,14 @@ static int refuse_what_is_not_offered(const struct doc *in, struct error *err)
         !slice_equal_z(doc_text(in, M_DeletionProtection), "none")) {
         return error_api(err, VALIDATION, "muster does not offer DeletionProtection.");
     }
+    if (doc_has(in, M_AvailabilityZoneDistribution) &&
+        !slice_equal_z(
+            doc_text(doc_get(in, M_AvailabilityZoneDistribution), M_CapacityDistributionStrategy),
+            "balanced-best-effort")) {
+        return error_api(err, VALIDATION,
+                         "muster offers the CapacityDistributionStrategy balanced-best-effort "
+                         "only.");
+    }
     if (doc_has(in, M_DesiredCapacityType) &&
         !slice_equal_z(doc_text(in, M_DesiredCapacityType), "units")) {
         return error_api(err, VALIDATION, "muster offers the DesiredCapacityType units only.");
