@@ -296,6 +296,19 @@ int items_range(struct store *store, const struct items_range *range, items_row_
     return rc;
 }
 
+int items_freeze(struct store *store, struct error *err)
+{
+    if (sqlite3_exec(store->reader, "BEGIN", NULL, NULL, NULL) != SQLITE_OK) {
+        return database_error(store->reader, err, "begin to read");
+    }
+    return 0;
+}
+
+void items_thaw(struct store *store)
+{
+    ASSERT(sqlite3_exec(store->reader, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
+}
+
 int items_stats(struct store *store, int64_t table, int64_t *count, int64_t *bytes,
                 struct error *err)
 {

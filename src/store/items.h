@@ -89,6 +89,10 @@ typedef bool items_row_fn(void *data, const struct item_row *row);
 int items_range(struct store *store, const struct items_range *range, items_row_fn *fn, void *data,
                 struct error *err);
 
+/* Between these two all reads of items see one commit. Both in one turn of the loop. */
+int items_freeze(struct store *store, struct error *err);
+void items_thaw(struct store *store);
+
 /* How many items the table has, and the sum of their bytes, as of the last commit. */
 int items_stats(struct store *store, int64_t table, int64_t *count, int64_t *bytes,
                 struct error *err);

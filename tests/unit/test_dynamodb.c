@@ -716,6 +716,97 @@ static void batches_write_and_read(void **state)
     tell(*state, steps, COUNT_OF(steps));
 }
 
+static void transactions_are_all_or_nothing(void **state)
+{
+#define ITEMS(list) "{\"TransactItems\":[" list "]}"
+#define PUT_ITEM(key, rest)                                                                        \
+    "{\"Put\":{\"TableName\":\"One\",\"Item\":{\"p\":{\"S\":\"" key "\"}}" rest "}}"
+#define IF_NEW                                                                                     \
+    ",\"ConditionExpression\":\"attribute_not_exists(p)\","                                        \
+    "\"ReturnValuesOnConditionCheckFailure\":\"ALL_OLD\""
+#define GET_ITEM(key) "{\"Get\":{\"TableName\":\"One\",\"Key\":{\"p\":{\"S\":\"" key "\"}}}}"
+#define CANCELLED                                                                                  \
+    "TransactionCanceledException: Transaction cancelled, please refer cancellation reasons for"   \
+    " specific reasons "
+    static const struct step steps[] = {
+        {"TransactWriteItems",                                                                      ITEMS(PUT_ITEM("a",                  IF_NEW) "," PUT_ITEM("b", "")), "{}"},
+        {"TransactWriteItems",                                                                                     ITEMS(PUT_ITEM("c",                                                                                                                        "") "," PUT_ITEM("a",                                                                                                                             IF_NEW)),
+         CANCELLED "[None, ConditionalCheckFailed] \"CancellationReasons\":[{\"Code\":\"None\"},"
+                   "{\"Code\":\"ConditionalCheckFailed\",\"Message\":\"The conditional request"
+                   " failed\",\"Item\":{\"p\":{\"S\":\"a\"}}}]"},
+        {"TransactGetItems",                                                                     ITEMS(GET_ITEM("a") "," GET_ITEM("c")),
+         "{\"Responses\":[{\"Item\":{\"p\":{\"S\":\"a\"}}},{}]}"                                                                                                  },
+        {"TransactWriteItems",                                                                        ITEMS(PUT_ITEM("d", "") "," PUT_ITEM("d",                                                                                                  "")),
+         "ValidationException: Transaction request cannot include multiple operations on one item"},
+        {"TransactWriteItems",
+         ITEMS(PUT_ITEM("e",                "") ",{\"Update\":{\"TableName\":\"One\",\"Key\":{\"p\":{\"S\":"
+                                 "\"a\"}},\"UpdateExpression\":\"SET x = y\"}}"),
+         CANCELLED "[None, ValidationError] \"CancellationReasons\":[{\"Code\":\"None\"},"
+                   "{\"Code\":\"ValidationError\",\"Message\":\"The provided expression refers to"
+                   " an attribute that does not exist in the item\"}]"},
+        {"TransactWriteItems",
+         ITEMS("{\"ConditionCheck\":{\"TableName\":\"One\",\"Key\":{\"p\":{\"S\":\"b\"}},"
+               "\"ConditionExpression\":\"attribute_exists(p)\"}},{\"Delete\":{\"TableName\":"
+               "\"One\",\"Key\":{\"p\":{\"S\":\"a\"}}}}"),
+         "{}"                                        },
+        {"TransactGetItems",          ITEMS(GET_ITEM("a") "," GET_ITEM("b") "," GET_ITEM("e")),
+         "{\"Responses\":[{},{\"Item\":{\"p\":{\"S\":\"b\"}}},{}]}"                                                                                         },
+        {"TransactWriteItems",                                          ITEMS("{}"),
+         "ValidationException: TransactItems can only contain one of Check, Put, Update or Delete"                                                                                                          },
+    };
+
+    make_tables(*state);
+    tell(*state, steps, COUNT_OF(steps));
+}
+
+static void a_token_makes_repeating_harmless(void **state)
+{
+#define ADD_ONE(token, amount)                                                                     \
+    "{\"ClientRequestToken\":\"" token "\",\"TransactItems\":[{\"Update\":{\"TableName\":\"One\"," \
+    "\"Key\":{\"p\":{\"S\":\"n\"}},\"UpdateExpression\":\"ADD n :one\","                           \
+    "\"ExpressionAttributeValues\":{\":one\":{\"N\":\"" amount "\"}}}}]}"
+#define GET_N(n)                                                                                   \
+    {                                                                                              \
+        "GetItem", ONE("\"Key\":{\"p\":{\"S\":\"n\"}}"),                                           \
+            "{\"Item\":{\"p\":{\"S\":\"n\"},\"n\":{\"N\":\"" n "\"}}}"                             \
+    }
+    static const struct step steps[] = {
+        {"TransactWriteItems", ADD_ONE("t1", "1"), "{}" },
+        {"TransactWriteItems", ADD_ONE("t1", "1"), "{}" },
+        GET_N("1"),
+        {"TransactWriteItems", ADD_ONE("t1", "2"),
+         "IdempotentParameterMismatchException: The request uses the same client token as a"
+         " previous, but non-identical request. Do not reuse a client token with different"
+         " requests, unless the requests are identical."},
+        {"TransactWriteItems", ADD_ONE("t2", "1"), "{}" },
+        GET_N("2"),
+    };
+    static const struct step restarted[] = {
+        {"TransactWriteItems", ADD_ONE("t1", "1"), "{}"},
+        GET_N("2"),
+    };
+    static const struct step later[] = {
+        {"TransactWriteItems", ADD_ONE("t1", "1"), "{}"},
+        GET_N("3"),
+    };
+    struct daemon *daemon = *state;
+    struct token *token;
+    size_t at = 0;
+
+    make_tables(daemon);
+    tell(daemon, steps, COUNT_OF(steps));
+    while ((token = map_next(&daemon->control.dynamodb->tokens, &at)) != NULL) {
+        map_remove(&daemon->control.dynamodb->tokens, slice_z(token->text));
+        token_free(token);
+    }
+    assert_int_equal(0, tokens_load(daemon->control.dynamodb, NULL));
+    check_int("tokens are on disk", 2, daemon->control.dynamodb->tokens.count);
+    tell(daemon, restarted, COUNT_OF(restarted));
+    pass_time(daemon, TOKEN_LIFE_MS + 1);
+    tell(daemon, later, COUNT_OF(later));
+    check_int("the old ones are gone", 1, daemon->control.dynamodb->tokens.count);
+}
+
 static void tables_carry_tags(void **state)
 {
 #define ARN "\"ResourceArn\":\"arn:aws:dynamodb:us-east-2:000000000000:table/One\""
@@ -753,6 +844,8 @@ int main(void)
         TEST(a_scan_sees_each_item_once),
         TEST(a_page_ends_at_one_megabyte),
         TEST(batches_write_and_read),
+        TEST(transactions_are_all_or_nothing),
+        TEST(a_token_makes_repeating_harmless),
         TEST(tables_carry_tags),
     };
 

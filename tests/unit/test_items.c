@@ -162,6 +162,30 @@ static void ranges_follow_the_table(void **state)
     buf_close(&log);
 }
 
+static void a_frozen_reader_sees_one_commit(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct story before = {.hash = "a", .range = "", .value = "old"};
+    struct story after = {.hash = "a", .range = "", .value = "new"};
+    const struct item_key key = key_of("a", "");
+    struct arena arena = {0};
+    struct buf log = {0};
+    struct item_row row;
+
+    submit(fixture, &before, 1, &log);
+    check_int("freeze", 0, items_freeze(fixture->store, NULL));
+    items_get(fixture->store, &key, &arena, &row, NULL);
+    check_text("before", "old", row.body);
+    submit(fixture, &after, 1, &log);
+    items_get(fixture->store, &key, &arena, &row, NULL);
+    check_text("frozen", "old", row.body);
+    items_thaw(fixture->store);
+    items_get(fixture->store, &key, &arena, &row, NULL);
+    check_text("after", "new", row.body);
+    arena_close(&arena);
+    buf_close(&log);
+}
+
 struct clearing {
     struct item_job job;
     int64_t limit;
@@ -214,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(each_job_sees_those_before_it_and_fails_alone),
         STORE_TEST(ranges_follow_the_table),
+        STORE_TEST(a_frozen_reader_sees_one_commit),
         STORE_TEST(a_table_is_cleared_in_steps),
     };
 

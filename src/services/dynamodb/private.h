@@ -40,9 +40,23 @@ struct table {
     bool clearing;       /* Its items are being deleted. Not stored. */
 };
 
+/* A ClientRequestToken of TransactWriteItems; its row in the store is written by the transaction
+ * that it names. */
+#define TOKENS_TABLE 0
+#define TOKEN_LIFE_MS (10 * 60 * 1000)
+#define TOKEN_DIGEST_BYTES 65
+
+struct token {
+    char *text;
+    char digest[TOKEN_DIGEST_BYTES];
+    int64_t until_ms;
+    bool done; /* Else its transaction is under way. */
+};
+
 struct dynamodb {
     struct control *control;
     struct map tables; /* By name. */
+    struct map tokens; /* By text. */
     int64_t number_last;
     struct control_timer *timer; /* For the next table to be gone. */
     size_t clearing;             /* Jobs under way. */
@@ -62,7 +76,11 @@ void table_describe(struct ctx *ctx, const struct table *table, struct doc *out)
 /* Start or resume what is due among the deletions; set the timer for the rest. */
 void tables_sweep(struct ctx *ctx, void *dynamodb);
 
-/* lifecycle.c and metadata.c hold handlers only. */
+/* transact.c */
+int tokens_load(struct dynamodb *dynamodb, struct error *err);
+void token_free(struct token *token);
+
+/* lifecycle.c, metadata.c, single.c, batch.c, read.c and query.c hold handlers only. */
 
 /* keys.c */
 struct item_keys {

@@ -252,3 +252,61 @@ int dynamodb_batch_get_item(struct ctx *ctx, const struct doc *in, struct doc *o
     }
     return rc;
 }
+
+/* TransactGetItems: all items as of one commit. */
+
+static int transact_one(struct ctx *ctx, const struct doc *in, const struct doc *request,
+                        struct doc *out, struct error *err)
+{
+    struct doc *response = doc_add_struct(out, M_Responses);
+    struct view view = {0};
+    struct item_row row = {0};
+    struct buf text = {0};
+    struct table *table;
+    json_t *key = NULL;
+    int rc = item_json(request, M_Key, &key, err);
+
+    if (rc == 0) {
+        rc = read_view(&view, request, err);
+    }
+    if (rc == 0) {
+        rc = table_find_usable(ctx, doc_text(request, M_TableName), &table, err);
+    }
+    if (rc == 0) {
+        rc = get(ctx, table, key, &row, err);
+        if (rc == 0) {
+            show(&view, row.body, &text);
+            doc_set_raw_json(response, M_Item, buf_slice(&text));
+        } else if (rc == ERR_NOT_FOUND) {
+            rc = 0;
+        }
+    }
+    if (rc == 0 && capacity_wanted(in)) {
+        double units = 2 * read_units(row.bytes, true);
+        struct doc *node = doc_add_struct(out, M_ConsumedCapacity);
+
+        capacity_fill(in, node, table->name, units);
+        doc_set_double(node, M_ReadCapacityUnits, units);
+    }
+    buf_close(&text);
+    json_decref(key);
+    scope_close(&view.scope);
+    return rc;
+}
+
+int dynamodb_transact_get_items(struct ctx *ctx, const struct doc *in, struct doc *out,
+                                struct error *err)
+{
+    int rc = items_freeze(ctx->control->store, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    for (size_t i = 0; i < doc_count(in, M_TransactItems) && rc == 0; i++) {
+        const struct doc *part = doc_at(in, M_TransactItems, i);
+
+        rc = transact_one(ctx, in, doc_get(part, M_Get), out, err);
+    }
+    items_thaw(ctx->control->store);
+    return rc;
+}

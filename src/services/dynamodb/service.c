@@ -40,15 +40,15 @@ static int start(struct ctx *ctx, struct error *err)
 {
     struct dynamodb *dynamodb = ctx->control->dynamodb;
 
-    (void)err;
     dynamodb->timer = control_timer_open(ctx->control, tables_sweep, dynamodb);
     tables_sweep(ctx, dynamodb);
-    return 0;
+    return tokens_load(dynamodb, err);
 }
 
 static void close_service(struct control *control)
 {
     struct dynamodb *dynamodb = control->dynamodb;
+    struct token *token;
     struct table *table;
 
     if (dynamodb == NULL) {
@@ -59,6 +59,10 @@ static void close_service(struct control *control)
         table_close(table);
     }
     map_close(&dynamodb->tables);
+    for (size_t at = 0; (token = map_next(&dynamodb->tokens, &at)) != NULL;) {
+        token_free(token);
+    }
+    map_close(&dynamodb->tokens);
     dynamodb->control = NULL;
     control->dynamodb = NULL;
     if (dynamodb->clearing == 0) {

@@ -1,56 +1,20 @@
-/* PutItem, UpdateItem, DeleteItem: the request is checked on the loop; the old item is read, judged
- * and changed in a job of the store's writer; the answer is made on the loop again. */
-#include "base/alloc.h"
-#include "base/macros.h"
-#include "services/dynamodb/private.h"
+/* One write, from the request to the changed item. */
+#include "services/dynamodb/write.h"
 
-#include <stdlib.h>
+#include "base/macros.h"
+
 #include <string.h>
 
-enum write_type { WRITE_PUT, WRITE_UPDATE, WRITE_DELETE };
-enum returns {
-    RETURN_NONE,
-    RETURN_ALL_OLD,
-    RETURN_ALL_NEW,
-    RETURN_UPDATED_OLD,
-    RETURN_UPDATED_NEW
-};
-
-/* Owned by the loop until it is submitted and again in done; in between by the writer alone, which
- * touches neither ctx, in nor out. */
-struct write {
-    struct item_job job;
-    struct ctx *ctx;
-    const struct doc *in;
-    struct doc *out;
-    enum write_type type;
-    enum returns returns;
-    bool return_on_failure;
-    struct scope scope;
-    struct node *condition; /* Or NULL. */
-    bool has_update;
-    struct update update;
-    json_t *item; /* PUT: the new item. Else the key. */
-    struct item_keys keys;
-    int64_t table;
-    const char *table_name;
-
-    /* Results. */
-    struct buf old; /* The old item's text, "" if there was none. */
-    struct buf new;
-    struct buf attributes; /* What Attributes shows; empty: nothing. */
-    int64_t bytes;         /* Of the larger item. */
-};
-
-static void write_free(struct write *write)
+void write_close(struct write *write)
 {
     scope_close(&write->scope);
     json_decref(write->item);
+    json_decref(write->old_item);
     keys_close(&write->keys);
     buf_close(&write->old);
     buf_close(&write->new);
     buf_close(&write->attributes);
-    free(write);
+    *write = (struct write){0};
 }
 
 /* In the writer. */
@@ -156,6 +120,8 @@ static int change(struct write *write, struct items_txn *txn, const struct item_
     case WRITE_DELETE:
         rc = items_txn_del(txn, key, err);
         break;
+    case WRITE_CHECK:
+        break;
     case WRITE_UPDATE:
         rc = make_updated(write, old, &updated, err);
         if (rc == 0 && (old != NULL || !write->has_update || update_creates(&write->update))) {
@@ -170,50 +136,34 @@ static int change(struct write *write, struct items_txn *txn, const struct item_
     return rc;
 }
 
-static int run(struct item_job *job, struct items_txn *txn, struct error *err)
+static struct item_key key_of(const struct write *write)
 {
-    struct write *write = (struct write *)job;
-    const struct item_key key = {write->table, buf_slice(&write->keys.hash),
-                                 buf_slice(&write->keys.range)};
-    json_t *old = NULL;
+    return (struct item_key){write->table, buf_slice(&write->keys.hash),
+                             buf_slice(&write->keys.range)};
+}
+
+int write_judge(struct write *write, struct items_txn *txn, struct error *err)
+{
+    const struct item_key key = key_of(write);
     int rc = read_old(write, txn, &key, err);
 
     if (rc == 0 && write->old.bytes > 0 &&
         (write->condition != NULL || write->type == WRITE_UPDATE)) {
-        old = item_parse(buf_slice(&write->old));
+        write->old_item = item_parse(buf_slice(&write->old));
     }
-    if (rc == 0) {
-        rc = check_condition(write, old, err);
-    }
-    if (rc == 0) {
-        rc = change(write, txn, &key, old, err);
-    }
-    json_decref(old);
-    return rc;
+    return rc != 0 ? rc : check_condition(write, write->old_item, err);
+}
+
+int write_change(struct write *write, struct items_txn *txn, struct error *err)
+{
+    const struct item_key key = key_of(write);
+
+    return change(write, txn, &key, write->old_item, err);
 }
 
 /* On the loop. */
 
-static void done(struct item_job *job, const struct error *err)
-{
-    struct write *write = (struct write *)job;
-    struct ctx *ctx = write->ctx;
-
-    if (err == NULL) {
-        if (write->attributes.bytes > 0) {
-            doc_set_raw_json(write->out, M_Attributes, buf_slice(&write->attributes));
-        }
-        capacity_set(write->in, write->out, write->table_name, write_units(write->bytes));
-    } else if (write->return_on_failure && write->old.bytes > 0 &&
-               strcmp(err->aws_code, "ConditionalCheckFailedException") == 0) {
-        ctx->error_members =
-            arena_printf(ctx->arena, "\"Item\":%.*s", SLICE_ARG(buf_slice(&write->old)));
-    }
-    ctx_finish(ctx, err);
-    write_free(write);
-}
-
-static int read_returns(struct write *write, struct error *err)
+static int read_returns(struct write *write, const struct doc *in, struct error *err)
 {
     static const char *const names[] = {
         [RETURN_NONE] = "NONE",
@@ -222,76 +172,74 @@ static int read_returns(struct write *write, struct error *err)
         [RETURN_UPDATED_OLD] = "UPDATED_OLD",
         [RETURN_UPDATED_NEW] = "UPDATED_NEW",
     };
-    struct slice wanted = doc_text(write->in, M_ReturnValues);
+    struct slice wanted = doc_text(in, M_ReturnValues);
 
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         if (slice_equal_z(wanted, names[i])) {
-            write->returns = (enum returns)i;
+            write->returns = (enum write_returns)i;
         }
     }
     write->return_on_failure =
-        slice_equal_z(doc_text(write->in, M_ReturnValuesOnConditionCheckFailure), "ALL_OLD");
+        slice_equal_z(doc_text(in, M_ReturnValuesOnConditionCheckFailure), "ALL_OLD");
     if (write->type != WRITE_UPDATE && write->returns > RETURN_ALL_OLD) {
         return error_api(err, "ValidationException", "ReturnValues can only be ALL_OLD or NONE");
     }
     return 0;
 }
 
-static int read_expressions(struct write *write, struct error *err)
+static int read_expressions(struct write *write, const struct doc *in, struct error *err)
 {
     static const struct legacy_parameter both[] = {
         {M_UpdateExpression,    "UpdateExpression"   },
         {M_ConditionExpression, "ConditionExpression"}
     };
     bool updates = write->type == WRITE_UPDATE;
-    int rc =
-        scope_read(&write->scope, write->in, updates ? both : both + 1, updates ? 2 : 1, true, err);
+    int rc = scope_read(&write->scope, in, updates ? both : both + 1, updates ? 2 : 1, true, err);
 
-    if (rc == 0 && updates && doc_has(write->in, M_UpdateExpression)) {
+    if (rc == 0 && updates && doc_has(in, M_UpdateExpression)) {
         write->has_update = true;
-        rc = update_parse(&write->scope, doc_text(write->in, M_UpdateExpression), &write->update,
-                          err);
+        rc = update_parse(&write->scope, doc_text(in, M_UpdateExpression), &write->update, err);
     }
-    if (rc == 0 && doc_has(write->in, M_ConditionExpression)) {
+    if (rc == 0 && doc_has(in, M_ConditionExpression)) {
         rc = condition_parse(&write->scope, "ConditionExpression",
-                             doc_text(write->in, M_ConditionExpression), &write->condition, err);
+                             doc_text(in, M_ConditionExpression), &write->condition, err);
     }
     return rc != 0 ? rc : scope_check_unused(&write->scope, err);
 }
 
 /* All that needs no table, in DynamoDB's order. */
-static int read_request(struct write *write, struct error *err)
+static int read_request(struct write *write, const struct doc *in, struct error *err)
 {
     static const struct legacy_parameter legacy[] = {
         {M_Expected,            "Expected"           },
         {M_ConditionalOperator, "ConditionalOperator"},
         {M_AttributeUpdates,    "AttributeUpdates"   },
     };
-    int rc = refuse_legacy(write->in, legacy, COUNT_OF(legacy), err);
+    int rc = refuse_legacy(in, legacy, COUNT_OF(legacy), err);
 
     if (rc == 0) {
-        rc = item_json(write->in, write->type == WRITE_PUT ? M_Item : M_Key, &write->item, err);
+        rc = item_json(in, write->type == WRITE_PUT ? M_Item : M_Key, &write->item, err);
     }
     if (rc == 0) {
-        rc = read_returns(write, err);
+        rc = read_returns(write, in, err);
     }
     if (rc == 0 && write->type == WRITE_PUT && item_bytes(write->item) > ITEM_BYTES_MAX) {
         rc = error_api(err, "ValidationException",
                        "Item size has exceeded the maximum allowed size");
     }
-    return rc != 0 ? rc : read_expressions(write, err);
+    return rc != 0 ? rc : read_expressions(write, in, err);
 }
 
-static int meet_table(struct write *write, struct error *err)
+static int meet_table(struct ctx *ctx, struct write *write, const struct doc *in, struct error *err)
 {
     struct table *table;
-    int rc = table_find_usable(write->ctx, doc_text(write->in, M_TableName), &table, err);
+    int rc = table_find_usable(ctx, doc_text(in, M_TableName), &table, err);
 
     if (rc != 0) {
         return rc;
     }
     write->table = table->number;
-    write->table_name = arena_strdup(write->ctx->arena, slice_z(table->name));
+    write->table_name = arena_strdup(&write->scope.arena, slice_z(table->name));
     rc = write->type == WRITE_PUT ? keys_of_item(table, write->item, &write->keys, err)
                                   : keys_of_key(table, write->item, &write->keys, err);
     if (rc == 0 && write->has_update) {
@@ -300,42 +248,13 @@ static int meet_table(struct write *write, struct error *err)
     return rc;
 }
 
-static int begin(struct ctx *ctx, const struct doc *in, struct doc *out, enum write_type type,
-                 struct error *err)
+int write_read(struct ctx *ctx, struct write *write, const struct doc *in, enum write_type type,
+               bool alone, struct error *err)
 {
-    struct write *write = mem_calloc(1, sizeof(*write));
     int rc;
 
-    write->job = (struct item_job){.run = run, .done = done};
-    write->ctx = ctx;
-    write->in = in;
-    write->out = out;
     write->type = type;
-    write->scope.write = true;
-    rc = read_request(write, err);
-    if (rc == 0) {
-        rc = meet_table(write, err);
-    }
-    if (rc != 0) {
-        write_free(write);
-        return rc;
-    }
-    ctx_defer(ctx);
-    items_submit(ctx->control->store, &write->job);
-    return 0;
-}
-
-int dynamodb_put_item(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
-{
-    return begin(ctx, in, out, WRITE_PUT, err);
-}
-
-int dynamodb_update_item(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
-{
-    return begin(ctx, in, out, WRITE_UPDATE, err);
-}
-
-int dynamodb_delete_item(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
-{
-    return begin(ctx, in, out, WRITE_DELETE, err);
+    write->scope.write = alone;
+    rc = read_request(write, in, err);
+    return rc != 0 ? rc : meet_table(ctx, write, in, err);
 }
