@@ -1,0 +1,171 @@
+/* Who a key belongs to, and what they may do. */
+#include "base/clock.h"
+#include "services/iam/evaluate.h"
+#include "services/iam/private.h"
+
+#include <string.h>
+
+static int invalid_key(struct error *err)
+{
+    error_api_status(err, 403, "InvalidClientTokenId",
+                     "The security token included in the request is invalid.");
+    if (err != NULL) {
+        err->code = ERR_AUTH;
+    }
+    return ERR_AUTH;
+}
+
+static void set_caller(struct ctx *ctx, enum caller_kind kind, const char *arn, const char *user_id,
+                       const char *name, struct slice access_key)
+{
+    ctx->caller = (struct caller){
+        .kind = kind,
+        .account = ctx->control->options.account,
+        .arn = arena_strdup(ctx->arena, slice_z(arn)),
+        .user_id = arena_strdup(ctx->arena, slice_z(user_id)),
+        .name = arena_strdup(ctx->arena, slice_z(name)),
+        .access_key_id = arena_strdup(ctx->arena, access_key),
+    };
+}
+
+int iam_find_secret(struct ctx *ctx, struct slice access_key, struct slice session_token,
+                    struct slice *secret, struct error *err)
+{
+    struct iam *iam = ctx->control->iam;
+    struct iam_identity *user;
+
+    if (slice_starts(access_key, SLICE_LIT("ASIA"))) {
+        return iam_find_session(ctx, access_key, session_token, secret, err);
+    }
+    if (slice_equal_z(access_key, iam->root.id)) {
+        struct slice arn =
+            arena_printf(ctx->arena, "arn:aws:iam::%s:root", ctx->control->options.account);
+
+        set_caller(ctx, CALLER_ROOT, arn.data, ctx->control->options.account, "", access_key);
+        *secret = slice_z(iam->root.secret);
+        return 0;
+    }
+    for (size_t at = 0; (user = map_next(&iam->users, &at)) != NULL;) {
+        for (size_t i = 0; i < user->keys_count; i++) {
+            if (slice_equal_z(access_key, user->keys[i].id) && !user->keys[i].inactive) {
+                set_caller(ctx, CALLER_USER, user->arn, user->id, user->name, access_key);
+                *secret = slice_z(user->keys[i].secret);
+                return 0;
+            }
+        }
+    }
+    return invalid_key(err);
+}
+
+static enum policy_verdict verdict_of(const char *document, const struct policy_request *request)
+{
+    json_t *policy = NULL;
+    enum policy_verdict verdict = POLICY_SILENT;
+
+    if (document != NULL && policy_parse(document, false, &policy, NULL) == 0) {
+        verdict = policy_evaluate(policy, request);
+    }
+    json_decref(policy);
+    return verdict;
+}
+
+/* All policies of an identity: any Deny wins. */
+static enum policy_verdict judge(const struct iam *iam, const struct iam_identity *identity,
+                                 const struct policy_request *request)
+{
+    enum policy_verdict verdict = POLICY_SILENT, one;
+
+    for (size_t i = 0; i < identity->policies_count + identity->attached_count; i++) {
+        const char *document =
+            i < identity->policies_count
+                ? identity->policies[i].document
+                : iam_managed_document(iam, identity->attached[i - identity->policies_count]);
+
+        one = verdict_of(document, request);
+        if (one == POLICY_DENY) {
+            return POLICY_DENY;
+        }
+        verdict = one == POLICY_ALLOW ? POLICY_ALLOW : verdict;
+    }
+    return verdict;
+}
+
+static int denied(const struct ctx *ctx, const char *action, const char *resource,
+                  enum policy_verdict verdict, struct error *err)
+{
+    if (verdict == POLICY_DENY) {
+        return error_set(err, ERR_DENIED,
+                         "User: %s is not authorized to perform: %s on resource: %s with an "
+                         "explicit deny in an identity-based policy",
+                         ctx->caller.arn, action, resource);
+    }
+    return error_set(err, ERR_DENIED,
+                     "User: %s is not authorized to perform: %s on resource: %s because no "
+                     "identity-based policy allows the %s action",
+                     ctx->caller.arn, action, resource, action);
+}
+
+int iam_authorize(struct ctx *ctx, const char *action, const char *resource, struct error *err)
+{
+    const struct iam *iam = ctx->control->iam;
+    const struct caller *caller = &ctx->caller;
+    const struct iam_identity *identity = NULL;
+    char now[TIME_TEXT_BYTES];
+    enum policy_verdict verdict;
+
+    if (caller->kind == CALLER_ROOT || caller->kind == CALLER_MUSTER ||
+        strcmp(action, "sts:GetCallerIdentity") == 0) {
+        return 0;
+    }
+    if (caller->kind == CALLER_USER) {
+        identity = iam_user(iam, caller->name);
+    } else if (caller->kind == CALLER_ROLE) {
+        identity = iam_role(iam, caller->name);
+    }
+    time_format_s(ctx->wall_ms, now);
+    {
+        const struct policy_variable variables[] = {
+            {"aws:SourceIp",         ctx->source_address                            },
+            {"aws:PrincipalArn",     identity == NULL ? caller->arn : identity->arn },
+            {"aws:username",         caller->kind == CALLER_USER ? caller->name : ""},
+            {"aws:userid",           caller->user_id                                },
+            {"aws:PrincipalAccount", caller->account                                },
+            {"aws:RequestedRegion",  ctx->control->options.region                   },
+            {"aws:CurrentTime",      now                                            },
+            {"aws:SecureTransport",  "false"                                        },
+        };
+        const struct policy_request request = {.action = action,
+                                               .resource = resource,
+                                               .variables = variables,
+                                               .variable_count = COUNT_OF(variables)};
+
+        verdict = identity == NULL ? POLICY_SILENT : judge(iam, identity, &request);
+    }
+    return verdict == POLICY_ALLOW ? 0 : denied(ctx, action, resource, verdict, err);
+}
+
+bool iam_role_trusts(struct ctx *ctx, const char *role_name, const char *service)
+{
+    const struct iam_identity *role = iam_role(ctx->control->iam, role_name);
+    const struct policy_request request = {
+        .action = "sts:AssumeRole",
+        .resource = role == NULL ? "" : role->arn,
+        .principal = service == NULL ? ctx->caller.arn : NULL,
+        .service = service,
+    };
+    json_t *policy = NULL;
+    bool trusts = false;
+
+    if (role != NULL && policy_parse(role->trust, true, &policy, NULL) == 0) {
+        trusts = policy_evaluate(policy, &request) == POLICY_ALLOW;
+    }
+    json_decref(policy);
+    return trusts;
+}
+
+int64_t iam_role_max_session_s(const struct control *control, const char *role_name)
+{
+    const struct iam_identity *role = iam_role(control->iam, role_name);
+
+    return role == NULL ? 0 : role->max_session_s;
+}

@@ -1,0 +1,484 @@
+#include "services/iam/evaluate.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/slice.h"
+#include "base/text.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define POLICY_BYTES_MAX 131072
+
+/* Form. */
+
+static int malformed(struct error *err, const char *text)
+{
+    return error_api(err, "MalformedPolicyDocument", "%s", text);
+}
+
+static bool texts(const json_t *value)
+{
+    json_t *element;
+    size_t index;
+
+    if (json_is_string(value)) {
+        return true;
+    }
+    json_array_foreach(value, index, element)
+    {
+        if (!json_is_string(element)) {
+            return false;
+        }
+    }
+    return json_is_array(value);
+}
+
+static int check_statement(const json_t *statement, bool trust, struct error *err)
+{
+    const char *effect = json_string_value(json_object_get(statement, "Effect"));
+    bool principal = json_object_get(statement, "Principal") != NULL ||
+                     json_object_get(statement, "NotPrincipal") != NULL;
+    const json_t *action = json_object_get(statement, "Action");
+    const json_t *resource = json_object_get(statement, "Resource");
+
+    action = action != NULL ? action : json_object_get(statement, "NotAction");
+    resource = resource != NULL ? resource : json_object_get(statement, "NotResource");
+    if (!json_is_object(statement)) {
+        return malformed(err, "Syntax errors in policy.");
+    }
+    if (effect == NULL || (strcmp(effect, "Allow") != 0 && strcmp(effect, "Deny") != 0)) {
+        return malformed(err, "Syntax errors in policy.");
+    }
+    if (!texts(action)) {
+        return malformed(err, "Policy statement must contain actions.");
+    }
+    if (trust && !principal) {
+        return malformed(err, "Missing required field Principal");
+    }
+    if (trust && resource != NULL) {
+        return malformed(err, "Has prohibited field Resource");
+    }
+    if (!trust && principal) {
+        return malformed(err, "Policy document should not specify a principal.");
+    }
+    if (!trust && !texts(resource)) {
+        return malformed(err, "Policy statement must contain resources.");
+    }
+    if (json_object_get(statement, "Condition") != NULL &&
+        !json_is_object(json_object_get(statement, "Condition"))) {
+        return malformed(err, "Syntax errors in policy.");
+    }
+    return 0;
+}
+
+int policy_parse(const char *text, bool trust, json_t **policy, struct error *err)
+{
+    json_error_t problem;
+    json_t *json =
+        strlen(text) > POLICY_BYTES_MAX ? NULL : json_loads(text, JSON_REJECT_DUPLICATES, &problem);
+    const char *version = json_string_value(json_object_get(json, "Version"));
+    json_t *statements = json_object_get(json, "Statement");
+    int rc = 0;
+
+    if (policy != NULL) {
+        *policy = NULL;
+    }
+    if (!json_is_object(json)) {
+        rc = malformed(err, "This policy contains invalid Json");
+    } else if (json_object_get(json, "Version") != NULL &&
+               (version == NULL ||
+                (strcmp(version, "2012-10-17") != 0 && strcmp(version, "2008-10-17") != 0))) {
+        rc = malformed(err, "Syntax errors in policy.");
+    } else if (json_is_object(statements)) {
+        rc = check_statement(statements, trust, err);
+    } else if (!json_is_array(statements) || json_array_size(statements) == 0) {
+        rc = malformed(err, "Syntax errors in policy.");
+    } else {
+        json_t *statement;
+        size_t index;
+
+        json_array_foreach(statements, index, statement)
+        {
+            rc = rc != 0 ? rc : check_statement(statement, trust, err);
+        }
+    }
+    if (rc == 0 && policy != NULL) {
+        *policy = json;
+        return 0;
+    }
+    json_decref(json);
+    return rc;
+}
+
+/* Matching. */
+
+static const char *variable(const struct policy_request *request, const char *name)
+{
+    for (size_t i = 0; i < request->variable_count; i++) {
+        if (strcasecmp(request->variables[i].name, name) == 0) {
+            return request->variables[i].value;
+        }
+    }
+    return NULL;
+}
+
+/* ${aws:username} and so on put in; one that is unknown stays and matches nothing. */
+static void substitute(const struct policy_request *request, const char *text, struct buf *out)
+{
+    while (*text != '\0') {
+        const char *end = text[0] == '$' && text[1] == '{' ? strchr(text, '}') : NULL;
+        char name[128];
+        const char *value = NULL;
+
+        if (end != NULL && (size_t)(end - text - 2) < sizeof(name)) {
+            memcpy(name, text + 2, (size_t)(end - text - 2));
+            name[end - text - 2] = '\0';
+            value = variable(request, name);
+        }
+        if (value != NULL) {
+            buf_add_z(out, value);
+            text = end + 1;
+        } else {
+            buf_add_byte(out, *text++);
+        }
+    }
+}
+
+static bool action_matches(const char *pattern, const char *action)
+{
+    struct buf wanted = {0}, have = {0};
+    bool same;
+
+    for (const char *p = pattern; *p != '\0'; p++) {
+        buf_add_byte(&wanted, *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p);
+    }
+    for (const char *p = action; *p != '\0'; p++) {
+        buf_add_byte(&have, *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p);
+    }
+    same = slice_glob(buf_slice(&have), buf_slice(&wanted));
+    buf_close(&wanted);
+    buf_close(&have);
+    return same;
+}
+
+/* Segment by segment: a wildcard spans '/' but not ':' of the first five. */
+static bool resource_matches(const struct policy_request *request, const char *pattern)
+{
+    struct buf text = {0};
+    struct slice want, have = slice_z(request->resource), want_part, have_part;
+    bool same = true;
+
+    if (strcmp(pattern, "*") == 0) {
+        return true;
+    }
+    substitute(request, pattern, &text);
+    want = buf_slice(&text);
+    for (int segment = 0; segment < 5 && same; segment++) {
+        if (!slice_next(&want, ':', &want_part) || !slice_next(&have, ':', &have_part)) {
+            same = false;
+        } else {
+            same = slice_glob(have_part, want_part);
+        }
+    }
+    same = same && slice_glob(have, want);
+    buf_close(&text);
+    return same;
+}
+
+typedef bool match_fn(const struct policy_request *request, const char *pattern);
+
+static bool matches_action(const struct policy_request *request, const char *pattern)
+{
+    return action_matches(pattern, request->action);
+}
+
+static bool any_of(const struct policy_request *request, const json_t *list, match_fn *match)
+{
+    json_t *element;
+    size_t index;
+
+    if (json_is_string(list)) {
+        return match(request, json_string_value(list));
+    }
+    json_array_foreach(list, index, element)
+    {
+        if (match(request, json_string_value(element))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "arn:aws:iam::123:root" and "123" name every principal of the account. */
+static bool matches_principal(const struct policy_request *request, const char *pattern)
+{
+    const char *account;
+
+    if (strcmp(pattern, "*") == 0) {
+        return request->principal != NULL;
+    }
+    if (request->principal == NULL) {
+        return false;
+    }
+    if (strcmp(pattern, request->principal) == 0) {
+        return true;
+    }
+    account = strlen(pattern) == 12 ? pattern
+              : strncmp(pattern, "arn:aws:iam::", 13) == 0 && strlen(pattern) == 30 &&
+                      strcmp(pattern + 25, ":root") == 0
+                  ? pattern + 13
+                  : NULL;
+    return account != NULL && strstr(request->principal, "::") != NULL &&
+           strncmp(strstr(request->principal, "::") + 2, account, 12) == 0;
+}
+
+static bool matches_service(const struct policy_request *request, const char *pattern)
+{
+    return request->service != NULL &&
+           (strcmp(pattern, "*") == 0 || strcmp(pattern, request->service) == 0);
+}
+
+static bool principal_holds(const struct policy_request *request, const json_t *statement)
+{
+    const json_t *principal = json_object_get(statement, "Principal");
+
+    if (principal == NULL) {
+        return true; /* An identity policy. */
+    }
+    if (json_is_string(principal)) {
+        return strcmp(json_string_value(principal), "*") == 0;
+    }
+    return any_of(request, json_object_get(principal, "AWS"), matches_principal) ||
+           any_of(request, json_object_get(principal, "Service"), matches_service);
+}
+
+/* Conditions. */
+
+static bool in_network(const char *address, const char *network)
+{
+    char text[64];
+    const char *slash = strchr(network, '/');
+    struct in_addr have, want;
+    int64_t bits = 32;
+    uint32_t mask;
+
+    if ((slash == NULL ? strlen(network) : (size_t)(slash - network)) >= sizeof(text)) {
+        return false;
+    }
+    snprintf(text, sizeof(text), "%.*s",
+             (int)(slash == NULL ? (long)strlen(network) : slash - network), network);
+    if (inet_pton(AF_INET, address, &have) != 1 || inet_pton(AF_INET, text, &want) != 1 ||
+        (slash != NULL && text_to_i64(slice_z(slash + 1), 0, 32, &bits, NULL) != 0)) {
+        return false;
+    }
+    mask = bits == 0 ? 0 : UINT32_MAX << (32 - bits);
+    return (ntohl(have.s_addr) & mask) == (ntohl(want.s_addr) & mask);
+}
+
+/* -1, 0, 1; 2 when one of them is no number or time. */
+static int compare(const char *have, const char *want, bool dates)
+{
+    double a, b;
+    int64_t a_ms, b_ms;
+
+    if (dates) {
+        if (time_parse(slice_z(have), &a_ms, NULL) != 0 ||
+            time_parse(slice_z(want), &b_ms, NULL) != 0) {
+            return 2;
+        }
+        return (a_ms > b_ms) - (a_ms < b_ms);
+    }
+    if (text_to_double(slice_z(have), &a, NULL) != 0 ||
+        text_to_double(slice_z(want), &b, NULL) != 0) {
+        return 2;
+    }
+    return (a > b) - (a < b);
+}
+
+enum test { TEST_EQUAL, TEST_CASE, TEST_LIKE, TEST_ORDER, TEST_ADDRESS };
+
+static const struct operator
+{
+    const char *name;
+    enum test test;
+    bool negated;
+    bool dates;
+    const char *order; /* Which of "<=>" hold. */
+}
+operators[] = {
+    {"StringEquals",              TEST_EQUAL,   false, false, NULL},
+    {"StringNotEquals",           TEST_EQUAL,   true,  false, NULL},
+    {"StringEqualsIgnoreCase",    TEST_CASE,    false, false, NULL},
+    {"StringNotEqualsIgnoreCase", TEST_CASE,    true,  false, NULL},
+    {"StringLike",                TEST_LIKE,    false, false, NULL},
+    {"StringNotLike",             TEST_LIKE,    true,  false, NULL},
+    {"ArnEquals",                 TEST_LIKE,    false, false, NULL},
+    {"ArnLike",                   TEST_LIKE,    false, false, NULL},
+    {"ArnNotEquals",              TEST_LIKE,    true,  false, NULL},
+    {"ArnNotLike",                TEST_LIKE,    true,  false, NULL},
+    {"Bool",                      TEST_CASE,    false, false, NULL},
+    {"NumericEquals",             TEST_ORDER,   false, false, "=" },
+    {"NumericNotEquals",          TEST_ORDER,   true,  false, "=" },
+    {"NumericLessThan",           TEST_ORDER,   false, false, "<" },
+    {"NumericLessThanEquals",     TEST_ORDER,   false, false, "<="},
+    {"NumericGreaterThan",        TEST_ORDER,   false, false, ">" },
+    {"NumericGreaterThanEquals",  TEST_ORDER,   false, false, ">="},
+    {"DateEquals",                TEST_ORDER,   false, true,  "=" },
+    {"DateNotEquals",             TEST_ORDER,   true,  true,  "=" },
+    {"DateLessThan",              TEST_ORDER,   false, true,  "<" },
+    {"DateLessThanEquals",        TEST_ORDER,   false, true,  "<="},
+    {"DateGreaterThan",           TEST_ORDER,   false, true,  ">" },
+    {"DateGreaterThanEquals",     TEST_ORDER,   false, true,  ">="},
+    {"IpAddress",                 TEST_ADDRESS, false, false, NULL},
+    {"NotIpAddress",              TEST_ADDRESS, true,  false, NULL},
+};
+
+static bool value_holds(const struct operator* operator, const char * have, const char *want)
+{
+    int order;
+
+    switch (operator->test) {
+    case TEST_EQUAL:
+        return strcmp(have, want) == 0;
+    case TEST_CASE:
+        return strcasecmp(have, want) == 0;
+    case TEST_LIKE:
+        return slice_glob(slice_z(have), slice_z(want));
+    case TEST_ORDER:
+        order = compare(have, want, operator->dates);
+        return order != 2 && strchr(operator->order, "<=>"[order + 1]) != NULL;
+    case TEST_ADDRESS:
+        return in_network(have, want);
+    }
+    return false;
+}
+
+/* One key of one operator: any of its values; a negated operator wants none of them. */
+static bool key_holds(const struct policy_request *request, const struct operator* operator,
+                      bool if_exists, const char *key, const json_t *wanted)
+{
+    const char *have = variable(request, key);
+    const json_t *element = wanted;
+    size_t count = json_is_array(wanted) ? json_array_size(wanted) : 1;
+
+    if (have == NULL) {
+        return if_exists || operator->negated;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct buf text = {0};
+        const char *value;
+        bool holds;
+
+        element = json_is_array(wanted) ? json_array_get(wanted, i) : wanted;
+        value = json_is_boolean(element) ? (json_is_true(element) ? "true" : "false")
+                                         : json_string_value(element);
+        if (value == NULL) {
+            continue;
+        }
+        substitute(request, value, &text);
+        holds = value_holds(operator, have, buf_z(&text));
+        buf_close(&text);
+        if (holds) {
+            return !operator->negated;
+        }
+    }
+    return operator->negated;
+}
+
+static bool operator_holds(const struct policy_request *request, const char *name, json_t *keys)
+{
+    struct slice base = slice_z(name);
+    bool if_exists = slice_ends(base, SLICE_LIT("IfExists"));
+    size_t colon = slice_find(base, ':'); /* ForAnyValue: our values are single. */
+    const char *key;
+    json_t *wanted;
+
+    base = if_exists ? slice_sub(base, 0, base.bytes - 8) : base;
+    base = colon < base.bytes ? slice_sub(base, colon + 1, base.bytes) : base;
+    for (size_t i = 0; i < COUNT_OF(operators); i++) {
+        if (!slice_equal_z(base, operators[i].name)) {
+            continue;
+        }
+        json_object_foreach(keys, key, wanted)
+        {
+            if (!key_holds(request, &operators[i], if_exists, key, wanted)) {
+                return false;
+            }
+        }
+        return true;
+    }
+    if (slice_equal_z(base, "Null")) {
+        json_object_foreach(keys, key, wanted)
+        {
+            bool must_be_absent =
+                json_is_true(wanted) ||
+                (json_is_string(wanted) && strcasecmp(json_string_value(wanted), "true") == 0);
+
+            if ((variable(request, key) == NULL) != must_be_absent) {
+                return false;
+            }
+        }
+        return true;
+    }
+    return false; /* An operator that nobody knows holds for nothing. */
+}
+
+static bool conditions_hold(const struct policy_request *request, const json_t *statement)
+{
+    json_t *condition = json_object_get(statement, "Condition");
+    const char *name;
+    json_t *keys;
+
+    json_object_foreach(condition, name, keys)
+    {
+        if (!operator_holds(request, name, keys)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool statement_matches(const struct policy_request *request, const json_t *statement)
+{
+    const json_t *action = json_object_get(statement, "Action");
+    const json_t *not_action = json_object_get(statement, "NotAction");
+    const json_t *resource = json_object_get(statement, "Resource");
+    const json_t *not_resource = json_object_get(statement, "NotResource");
+
+    if (action != NULL ? !any_of(request, action, matches_action)
+                       : any_of(request, not_action, matches_action)) {
+        return false;
+    }
+    if (resource != NULL && !any_of(request, resource, resource_matches)) {
+        return false;
+    }
+    if (not_resource != NULL && any_of(request, not_resource, resource_matches)) {
+        return false;
+    }
+    return principal_holds(request, statement) && conditions_hold(request, statement);
+}
+
+enum policy_verdict policy_evaluate(const json_t *policy, const struct policy_request *request)
+{
+    const json_t *statements = json_object_get(policy, "Statement");
+    size_t count = json_is_array(statements) ? json_array_size(statements) : 1;
+    enum policy_verdict verdict = POLICY_SILENT;
+
+    for (size_t i = 0; i < count; i++) {
+        const json_t *statement =
+            json_is_array(statements) ? json_array_get(statements, i) : statements;
+        const char *effect = json_string_value(json_object_get(statement, "Effect"));
+
+        if (effect == NULL || !statement_matches(request, statement)) {
+            continue;
+        }
+        if (strcmp(effect, "Deny") == 0) {
+            return POLICY_DENY;
+        }
+        verdict = POLICY_ALLOW;
+    }
+    return verdict;
+}

@@ -1,0 +1,36 @@
+/* Policy documents: are they well-formed, and what do they say about a request?
+ *
+ * "Policy evaluation logic" and "IAM JSON policy elements" in the IAM User Guide. Pure. */
+#ifndef SERVICES_IAM_EVALUATE_H
+#define SERVICES_IAM_EVALUATE_H
+
+#include "base/error.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct policy_variable {
+    const char *name; /* "aws:SourceIp" */
+    const char *value;
+};
+
+struct policy_request {
+    const char *action;    /* "ec2:RunInstances" */
+    const char *resource;  /* An ARN, or "*". */
+    const char *principal; /* The caller's ARN; for trust policies. */
+    const char *service;   /* "ec2.amazonaws.com"; for trust policies. */
+    const struct policy_variable *variables;
+    size_t variable_count;
+};
+
+enum policy_verdict { POLICY_SILENT, POLICY_ALLOW, POLICY_DENY };
+
+/* MalformedPolicyDocument, in AWS's words. @trust: a trust policy must have principals, others must
+ * not. *@policy is a new reference, unless it is NULL. */
+int policy_parse(const char *text, bool trust, json_t **policy, struct error *err);
+
+/* What one policy says: a matching Deny wins over any Allow. */
+enum policy_verdict policy_evaluate(const json_t *policy, const struct policy_request *request);
+
+#endif /* SERVICES_IAM_EVALUATE_H */
