@@ -157,6 +157,31 @@ def test_a_scan_pages_by_megabytes_and_segments(sim):
     assert 'Items' not in counted and counted['ConsumedCapacity']['CapacityUnits'] > 100
 
 
+def test_a_transaction_is_all_or_nothing(sim):
+    client = make_table(sim, 'Moves')
+    client.put_item(TableName='Moves', Item={'p': {'S': 'from'}, 'n': {'N': '100'}})
+
+    def move(_):
+        try:
+            client.transact_write_items(TransactItems=[
+                {'Update': {'TableName': 'Moves', 'Key': {'p': {'S': 'from'}}, 'UpdateExpression': 'ADD n :minus',
+                            'ConditionExpression': 'n >= :least',
+                            'ExpressionAttributeValues': {':minus': {'N': '-7'}, ':least': {'N': '7'}}}},
+                {'Update': {'TableName': 'Moves', 'Key': {'p': {'S': 'to'}}, 'UpdateExpression': 'ADD n :plus',
+                            'ExpressionAttributeValues': {':plus': {'N': '7'}}}}])
+            return None
+        except client.exceptions.TransactionCanceledException as cancelled:
+            return [reason['Code'] for reason in cancelled.response['CancellationReasons']]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(move, range(20)))
+    assert results.count(None) == 14
+    assert results.count(['ConditionalCheckFailed', 'None']) == 6
+    got = client.transact_get_items(TransactItems=[
+        {'Get': {'TableName': 'Moves', 'Key': {'p': {'S': key}}}} for key in ('from', 'to')])['Responses']
+    assert [item['Item']['n']['N'] for item in got] == ['2', '98']
+
+
 def test_errors_are_dynamodbs_own(sim):
     client = make_table(sim, 'Errors')
     code, response = refused(client.put_item, TableName='Errors', Item={'q': {'S': 'x'}})

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 static bool print_resource(void *data, struct slice kind, struct slice id, struct slice body)
@@ -273,11 +274,21 @@ static void flood_one(struct flood *flood)
     store_commit(flood->store, &changes, flood_done, mark);
 }
 
+#define EXIT_FAILED_COMMIT 42
+
+static void end_process(void *data, const struct error *err)
+{
+    (void)data;
+    (void)err;
+    _exit(EXIT_FAILED_COMMIT);
+}
+
 static void flood_main(const char *directory, int pipe)
 {
     struct flood flood = {.pipe = pipe};
     uv_loop_t loop;
-    const struct store_options options = {.directory = directory, .loop = &loop};
+    const struct store_options options = {
+        .directory = directory, .loop = &loop, .failed = end_process};
 
     if (uv_loop_init(&loop) != 0 || store_open(&options, &flood.store, NULL) != 0) {
         _exit(2);
@@ -303,49 +314,89 @@ static bool note_id(void *data, struct slice kind, struct slice id, struct slice
 
 #define FLOOD_MAX 1000000
 
+/* What a flooding child does: how it ends, and what it had said by then. */
+struct disaster {
+    struct store_fixture *fixture;
+    rlim_t file_bytes_max; /* 0: no limit. */
+    int kill_after;        /* Answers; 0: it ends by itself. */
+    char *answered;
+    int status;
+};
+
+static void run_disaster(struct disaster *disaster)
+{
+    struct rlimit limit = {disaster->file_bytes_max, disaster->file_bytes_max};
+    int ends[2], number;
+    pid_t child;
+
+    assert_int_equal(0, pipe2(ends, O_CLOEXEC));
+    child = fork();
+    if (child == 0) {
+        signal(SIGXFSZ, SIG_IGN); /* Then a write past the limit fails, as on a full disk. */
+        if (disaster->file_bytes_max != 0 && setrlimit(RLIMIT_FSIZE, &limit) != 0) {
+            _exit(4);
+        }
+        flood_main(disaster->fixture->directory, ends[1]);
+    }
+    close(ends[1]);
+    for (int i = 1; read(ends[0], &number, sizeof(number)) == (ssize_t)sizeof(number); i++) {
+        disaster->answered[number] = 1; /* Also what it said before it died. */
+        if (i == disaster->kill_after) {
+            kill(child, SIGKILL);
+        }
+    }
+    close(ends[0]);
+    assert_int_equal(child, waitpid(child, &disaster->status, 0));
+}
+
+static int check_answered_is_there(const struct disaster *disaster)
+{
+    char *found = calloc(FLOOD_MAX, 1);
+    int count = 0;
+
+    fixture_open(disaster->fixture);
+    check_int("load", 0, store_load_all(disaster->fixture->store, note_id, found, NULL));
+    fixture_close(disaster->fixture);
+    for (int i = 0; i < FLOOD_MAX; i++) {
+        count += disaster->answered[i];
+        check_int("an answered write is there", 1, found[i] || !disaster->answered[i]);
+    }
+    free(found);
+    return count;
+}
+
 static void what_was_answered_survives_a_kill(void **state)
 {
     struct store_fixture *fixture = *state;
-    char *answered = calloc(FLOOD_MAX, 1);
-    char *found = calloc(FLOOD_MAX, 1);
     int count = 0;
 
     fixture_close(fixture);
     for (int round = 0; round < 3; round++) {
-        int ends[2], number, status;
-        pid_t child;
+        struct disaster disaster = {.fixture = fixture, .kill_after = 1500 + 700 * round};
 
-        memset(answered, 0, FLOOD_MAX);
-        memset(found, 0, FLOOD_MAX);
-        assert_int_equal(0, pipe2(ends, O_CLOEXEC));
-        child = fork();
-        if (child == 0) {
-            flood_main(fixture->directory, ends[1]);
-        }
-        close(ends[1]);
-        for (int i = 0; i < 1500 + 700 * round; i++) {
-            assert_int_equal(sizeof(number), read(ends[0], &number, sizeof(number)));
-            answered[number] = 1;
-        }
-        kill(child, SIGKILL);
-        while (read(ends[0], &number, sizeof(number)) == (ssize_t)sizeof(number)) {
-            answered[number] = 1; /* Said before it died. */
-        }
-        close(ends[0]);
-        assert_int_equal(child, waitpid(child, &status, 0));
-        assert_true(WIFSIGNALED(status));
-        fixture_open(fixture);
-        check_int("load", 0, store_load_all(fixture->store, note_id, found, NULL));
-        fixture_close(fixture);
-        for (int i = 0; i < FLOOD_MAX; i++) {
-            count += answered[i];
-            check_int("an answered write is there", 1, found[i] || !answered[i]);
-        }
+        disaster.answered = calloc(FLOOD_MAX, 1);
+        run_disaster(&disaster);
+        assert_true(WIFSIGNALED(disaster.status));
+        count += check_answered_is_there(&disaster);
+        free(disaster.answered);
     }
     assert_true(count >= 4500);
     fixture_open(fixture);
-    free(answered);
-    free(found);
+}
+
+static void a_full_disk_ends_the_process_and_loses_nothing(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct disaster disaster = {.fixture = fixture, .file_bytes_max = 2 * 1024 * 1024};
+
+    fixture_close(fixture);
+    disaster.answered = calloc(FLOOD_MAX, 1);
+    run_disaster(&disaster);
+    assert_true(WIFEXITED(disaster.status));
+    check_int("the owner was told", EXIT_FAILED_COMMIT, WEXITSTATUS(disaster.status));
+    assert_true(check_answered_is_there(&disaster) > 0);
+    free(disaster.answered);
+    fixture_open(fixture);
 }
 
 /* Enough pages that the checkpointer and the bound of the log both act. */
@@ -385,6 +436,7 @@ int main(void)
         STORE_TEST(a_commit_that_fails_is_told_to_all),
         STORE_TEST(samples_are_kept_by_metric_and_time),
         STORE_TEST(what_was_answered_survives_a_kill),
+        STORE_TEST(a_full_disk_ends_the_process_and_loses_nothing),
         STORE_TEST(the_log_does_not_grow_without_end),
     };
 

@@ -191,6 +191,14 @@ static int check_supported(const struct doc *in, struct error *err)
     if (doc_bool(doc_get(in, M_StreamSpecification), M_StreamEnabled)) {
         return error_api(err, "ValidationException", "muster has no table streams");
     }
+    if (doc_bool(doc_get(in, M_SSESpecification), M_Enabled)) {
+        return error_api(err, "ValidationException",
+                         "muster does not encrypt tables: SSESpecification");
+    }
+    if (doc_has(in, M_OnDemandThroughput) || doc_has(in, M_WarmThroughput)) {
+        return error_api(err, "ValidationException",
+                         "muster does not limit throughput: OnDemandThroughput, WarmThroughput");
+    }
     return 0;
 }
 
