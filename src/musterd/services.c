@@ -1,0 +1,12 @@
+#include "musterd/services.h"
+
+#include "services/cloudformation/cloudformation.h"
+#include "services/dynamodb/dynamodb.h"
+#include "services/iam/iam.h"
+
+const struct service *const musterd_services[] = {
+    &iam_service,
+    &dynamodb_service,
+    &cloudformation_service,
+};
+const size_t musterd_services_count = COUNT_OF(musterd_services);
