@@ -26,14 +26,17 @@ static void quote(struct buf *text, const char *word)
     buf_add_byte(text, '"');
 }
 
-static void write_global(struct buf *text, const char *socket, int32_t connections_max,
-                         int32_t hard_stop_s)
+static void write_global(struct buf *text, const char *socket, const char *description,
+                         int32_t connections_max, int32_t hard_stop_s)
 {
     buf_add_z(text, "global\n"
                     "    nbthread 1\n");
     buf_printf(text, "    maxconn %d\n", connections_max);
     buf_printf(text, "    stats socket %s mode 660 level admin\n", socket);
     buf_add_z(text, "    stats timeout 1h\n");
+    if (description != NULL) {
+        buf_printf(text, "    description %s\n", description);
+    }
     if (hard_stop_s > 0) {
         buf_printf(text, "    hard-stop-after %ds\n", hard_stop_s);
     }
@@ -300,7 +303,7 @@ static void write_backend(struct buf *text, const struct balancer_backend *backe
 
 void balancer_write_http(struct buf *text, const struct balancer_http *http)
 {
-    write_global(text, http->socket, http->connections_max, http->hard_stop_s);
+    write_global(text, http->socket, http->description, http->connections_max, http->hard_stop_s);
     write_defaults(text, http);
     for (size_t i = 0; i < http->listener_count; i++) {
         write_listener(text, http, &http->listeners[i]);
@@ -312,7 +315,7 @@ void balancer_write_http(struct buf *text, const struct balancer_http *http)
 
 void balancer_write_tcp(struct buf *text, const struct balancer_tcp *tcp)
 {
-    write_global(text, tcp->socket, tcp->connections_max, 0);
+    write_global(text, tcp->socket, NULL, tcp->connections_max, 0);
     buf_add_z(text, "\ndefaults\n    mode tcp\n");
     if (tcp->source != NULL) {
         buf_printf(text, "    source %s\n", tcp->source);

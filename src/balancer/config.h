@@ -65,8 +65,9 @@ struct balancer_listener {
 };
 
 struct balancer_http {
-    const char *socket; /* The runtime socket: a path, or "fd@N" when inherited. */
-    const char *source; /* The balancer's own private address; NULL: any. */
+    const char *socket;      /* The runtime socket: a path, or "fd@N" when inherited. */
+    const char *source;      /* The balancer's own private address; NULL: any. */
+    const char *description; /* Shown by "show info"; NULL: none. One word. */
     int32_t connections_max;
     int32_t hard_stop_s;         /* How long a predecessor may finish its requests. */
     int32_t idle_timeout_s;      /* idle_timeout.timeout_seconds */

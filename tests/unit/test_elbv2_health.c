@@ -85,10 +85,10 @@ static void targets_pass_and_fail_by_thresholds(void **state)
         for (const char *probe = stories[i].probes; *probe != '\0'; probe++) {
             struct health before = health;
             bool changed = health_take(&health, &rule,
-                                       *probe == 't'   ? PROBE_TIMED_OUT
-                                       : *probe == 'f' ? PROBE_FAILED
-                                       : *probe == '?' ? PROBE_INTERNAL
-                                                       : PROBE_ANSWERED,
+                                       *probe == 't'   ? CHECK_TIMED_OUT
+                                       : *probe == 'f' ? CHECK_FAILED
+                                       : *probe == '?' ? CHECK_INTERNAL
+                                                       : CHECK_ANSWERED,
                                        *probe == '.'   ? 200
                                        : *probe == 'n' ? 404
                                        : *probe == 'x' ? 503

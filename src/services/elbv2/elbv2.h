@@ -1,4 +1,5 @@
-/* Elastic Load Balancing v2: application load balancers, their listeners, target groups and targets.
+/* Elastic Load Balancing v2: application load balancers, their listeners, target groups and
+ * targets.
  *
  * The data plane is one HAProxy per load balancer (balancer/, run by compute); health checks are
  * ours (services/elbv2/health.h). Loop thread only. */
@@ -33,8 +34,8 @@ int64_t elbv2_target_group_delay_ms(const struct control *control, const char *a
 bool elbv2_target_group_in_use(const struct control *control, const char *arn);
 
 /* Register @instance at the group's port; doing it again changes nothing, and a draining target
- * comes back. TargetGroupNotFound; InvalidTarget when the instance does not run or is in another
- * VPC. */
+ * comes back. TargetGroupNotFound; InvalidTarget when the instance neither runs nor is pending,
+ * or is in another VPC. */
 int elbv2_register(struct ctx *ctx, const char *arn, const char *instance, struct error *err);
 /* Begin to drain every port of @instance in the group; an unknown one changes nothing. */
 void elbv2_deregister(struct ctx *ctx, const char *arn, const char *instance);
@@ -50,5 +51,8 @@ struct elbv2_target_health elbv2_target_health(const struct control *control, co
 typedef void elbv2_target_fn(struct ctx *ctx, void *data, const char *arn, const char *instance,
                              enum elbv2_target_state state);
 void elbv2_on_target_change(struct elbv2 *elbv2, elbv2_target_fn *fn, void *data);
+
+/* For whoever has compute's events: the HAProxy @id ended by itself. Others' ids are ignored. */
+void elbv2_haproxy_ended(struct control *control, const char *id);
 
 #endif /* SERVICES_ELBV2_ELBV2_H */

@@ -57,7 +57,7 @@ static bool take_success(struct health *health, const struct health_rule *rule)
     return true;
 }
 
-static bool take_failure(struct health *health, const struct health_rule *rule, enum probe_end end,
+static bool take_failure(struct health *health, const struct health_rule *rule, enum check_end end,
                          int32_t code)
 {
     bool other = health->why != end || health->code != code;
@@ -76,19 +76,19 @@ static bool take_failure(struct health *health, const struct health_rule *rule, 
     return true;
 }
 
-bool health_take(struct health *health, const struct health_rule *rule, enum probe_end end,
+bool health_take(struct health *health, const struct health_rule *rule, enum check_end end,
                  int32_t code)
 {
     switch (end) {
-    case PROBE_INTERNAL:
+    case CHECK_INTERNAL:
         return false;
-    case PROBE_ANSWERED:
+    case CHECK_ANSWERED:
         if (matcher_accepts(&rule->matcher, code)) {
             return take_success(health, rule);
         }
         return take_failure(health, rule, end, code);
-    case PROBE_TIMED_OUT:
-    case PROBE_FAILED:
+    case CHECK_TIMED_OUT:
+    case CHECK_FAILED:
         break;
     }
     return take_failure(health, rule, end, 0);
@@ -96,10 +96,10 @@ bool health_take(struct health *health, const struct health_rule *rule, enum pro
 
 const char *health_reason(const struct health *health)
 {
-    static const char *const reasons[] = {[PROBE_ANSWERED] = "Target.ResponseCodeMismatch",
-                                          [PROBE_TIMED_OUT] = "Target.Timeout",
-                                          [PROBE_FAILED] = "Target.FailedHealthChecks",
-                                          [PROBE_INTERNAL] = "Elb.InternalError"};
+    static const char *const reasons[] = {[CHECK_ANSWERED] = "Target.ResponseCodeMismatch",
+                                          [CHECK_TIMED_OUT] = "Target.Timeout",
+                                          [CHECK_FAILED] = "Target.FailedHealthChecks",
+                                          [CHECK_INTERNAL] = "Elb.InternalError"};
 
     switch (health->state) {
     case HEALTH_INITIAL:
@@ -114,10 +114,10 @@ const char *health_reason(const struct health *health)
 
 void health_describe(const struct health *health, char description[HEALTH_TEXT_BYTES])
 {
-    static const char *const texts[] = {[PROBE_ANSWERED] = "", /* With its code, below. */
-                                        [PROBE_TIMED_OUT] = "Request timed out",
-                                        [PROBE_FAILED] = "Health checks failed",
-                                        [PROBE_INTERNAL] =
+    static const char *const texts[] = {[CHECK_ANSWERED] = "", /* With its code, below. */
+                                        [CHECK_TIMED_OUT] = "Request timed out",
+                                        [CHECK_FAILED] = "Health checks failed",
+                                        [CHECK_INTERNAL] =
                                             "Health checks failed due to an internal error"};
     const char *text = "";
 
@@ -126,7 +126,7 @@ void health_describe(const struct health *health, char description[HEALTH_TEXT_B
     } else if (health->state == HEALTH_UNHEALTHY) {
         text = texts[health->why];
     }
-    if (health->state == HEALTH_UNHEALTHY && health->why == PROBE_ANSWERED) {
+    if (health->state == HEALTH_UNHEALTHY && health->why == CHECK_ANSWERED) {
         (void)snprintf(description, HEALTH_TEXT_BYTES,
                        "Health checks failed with these codes: [%d]", health->code);
     } else {

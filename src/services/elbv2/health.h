@@ -31,17 +31,17 @@ bool matcher_accepts(const struct matcher *matcher, int32_t code);
 enum health_state { HEALTH_INITIAL, HEALTH_HEALTHY, HEALTH_UNHEALTHY };
 
 /* How a probe ended. */
-enum probe_end {
-    PROBE_ANSWERED, /* With a status code. */
-    PROBE_TIMED_OUT,
-    PROBE_FAILED,   /* Refused, reset, unreachable, or no HTTP. */
-    PROBE_INTERNAL, /* Our own fault: no socket to be had. Judges nobody. */
+enum check_end {
+    CHECK_ANSWERED, /* With a status code. */
+    CHECK_TIMED_OUT,
+    CHECK_FAILED,   /* Refused, reset, unreachable, or no HTTP. */
+    CHECK_INTERNAL, /* Our own fault: no socket to be had. Judges nobody. */
 };
 
 struct health {
     enum health_state state;
-    enum probe_end why;          /* Of the latest failure; for unhealthy targets. */
-    int32_t code;                /* PROBE_ANSWERED: the wrong code. */
+    enum check_end why;          /* Of the latest failure; for unhealthy targets. */
+    int32_t code;                /* CHECK_ANSWERED: the wrong code. */
     int32_t successes, failures; /* In a row. Not persisted. */
 };
 
@@ -51,7 +51,7 @@ struct health_rule {
 };
 
 /* Take one probe's end; true when the state or its reason changed. */
-bool health_take(struct health *health, const struct health_rule *rule, enum probe_end end,
+bool health_take(struct health *health, const struct health_rule *rule, enum check_end end,
                  int32_t code);
 
 /* "Target.Timeout", and "Request timed out" or "Health checks failed with these codes: [502]"; both

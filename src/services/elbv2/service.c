@@ -1,0 +1,74 @@
+/* The service: opened, loaded, started, closed. */
+#include "services/elbv2/private.h"
+
+#include "base/alloc.h"
+
+#include <stdlib.h>
+
+static int open_elbv2(struct control *control, struct error *err)
+{
+    (void)err;
+    control->elbv2 = mem_calloc(1, sizeof(*control->elbv2));
+    control->elbv2->control = control;
+    return 0;
+}
+
+/* Targets keep the health that they had; probes begin at once. HAProxy goes on as it was, and is
+ * asked what it has. */
+static int start(struct ctx *ctx, struct error *err)
+{
+    struct elbv2 *elbv2 = elbv2_of(ctx);
+    struct load_balancer *balancer;
+    struct target_group *group;
+
+    (void)err;
+    elbv2->timer = control_timer_open(ctx->control, targets_tick, NULL);
+    elbv2->metrics = control_timer_open(ctx->control, metrics_tick, NULL);
+    ec2_on_instance_change(ctx->control, targets_instance_changed, NULL);
+    for (size_t at = 0; (group = map_next(&elbv2->groups, &at)) != NULL;) {
+        for (size_t i = 0; i < group->targets_count; i++) {
+            group->targets[i]->probed = group->targets[i]->health.state != HEALTH_INITIAL;
+        }
+        group_touch(ctx, group);
+    }
+    for (size_t at = 0; (balancer = map_next(&elbv2->balancers, &at)) != NULL;) {
+        plane_touch(ctx, balancer);
+    }
+    metrics_tick(ctx, NULL);
+    return 0;
+}
+
+static void close_elbv2(struct control *control)
+{
+    struct elbv2 *elbv2 = control->elbv2;
+    void *thing;
+
+    if (elbv2 == NULL) {
+        return;
+    }
+    control->elbv2 = NULL; /* Late answers find nobody. */
+    control_timer_close(elbv2->timer);
+    control_timer_close(elbv2->metrics);
+    for (size_t at = 0; (thing = map_next(&elbv2->balancers, &at)) != NULL;) {
+        balancer_free(thing);
+    }
+    for (size_t at = 0; (thing = map_next(&elbv2->listeners, &at)) != NULL;) {
+        listener_free(thing);
+    }
+    for (size_t at = 0; (thing = map_next(&elbv2->groups, &at)) != NULL;) {
+        group_free(thing);
+    }
+    map_close(&elbv2->balancers);
+    map_close(&elbv2->listeners);
+    map_close(&elbv2->groups);
+    free(elbv2->hearers);
+    free(elbv2);
+}
+
+const struct service elbv2_service = {
+    .name = "elbv2",
+    .open = open_elbv2,
+    .load = elbv2_load,
+    .start = start,
+    .close = close_elbv2,
+};

@@ -1,0 +1,708 @@
+/* Targets: registering, probing, draining, and what others are told of them. */
+#include "services/elbv2/private.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "compute/compute.h"
+#include "network/address.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* As many sockets as musterd keeps in one VPC (docs/architecture.md): a slow target must not hold
+ * up more. The others wait for the next turn. */
+#define PROBES_MAX 64
+
+struct target *group_target(const struct target_group *group, const char *id, int32_t port)
+{
+    for (size_t i = 0; i < group->targets_count; i++) {
+        if (group->targets[i]->port == port && strcmp(group->targets[i]->id, id) == 0) {
+            return group->targets[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct ec2_instance *target_instance(const struct elbv2 *elbv2,
+                                                  const struct target *target)
+{
+    return strcmp(target->owner->type, "instance") == 0
+               ? ec2_instance_find(elbv2->control, target->id)
+               : ec2_instance_at(elbv2->control, target->owner->vpc, target->id);
+}
+
+const char *target_address(const struct elbv2 *elbv2, const struct target *target)
+{
+    const struct ec2_instance *instance;
+
+    if (strcmp(target->owner->type, "ip") == 0) {
+        return target->id;
+    }
+    instance = ec2_instance_find(elbv2->control, target->id);
+    return instance == NULL ? NULL : instance->address;
+}
+
+int32_t target_check_port(const struct target *target)
+{
+    int64_t port;
+
+    return text_to_i64(slice_z(target->owner->check_port), 1, 65535, &port, NULL) == 0
+               ? (int32_t)port
+               : target->port;
+}
+
+/* State, reason and description. */
+
+static struct elbv2_target_health says(enum elbv2_target_state state, const char *reason,
+                                       const char *text, char description[HEALTH_TEXT_BYTES])
+{
+    (void)snprintf(description, HEALTH_TEXT_BYTES, "%s", text);
+    return (struct elbv2_target_health){state, reason, description};
+}
+
+/* An instance that does not run. */
+static bool is_unfit(const struct ec2_instance *instance)
+{
+    return instance == NULL || (instance->state != EC2_PENDING && instance->state != EC2_RUNNING);
+}
+
+struct elbv2_target_health target_health(const struct elbv2 *elbv2, const struct target *target,
+                                         char description[HEALTH_TEXT_BYTES])
+{
+    static const enum elbv2_target_state states[] = {[HEALTH_INITIAL] = ELBV2_INITIAL,
+                                                     [HEALTH_HEALTHY] = ELBV2_HEALTHY,
+                                                     [HEALTH_UNHEALTHY] = ELBV2_UNHEALTHY};
+    const struct load_balancer *balancer = group_balancer(elbv2, target->owner->arn);
+    const struct ec2_instance *instance = target_instance(elbv2, target);
+    const char *reason;
+
+    if (target->drain_until_ms != 0) {
+        return says(ELBV2_DRAINING, "Target.DeregistrationInProgress",
+                    "Target deregistration is in progress", description);
+    }
+    if (strcmp(target->owner->type, "instance") == 0 && is_unfit(instance)) {
+        (void)snprintf(description, HEALTH_TEXT_BYTES, "Target is in the %s state",
+                       instance == NULL ? "terminated" : ec2_state_name(instance->state));
+        return (struct elbv2_target_health){ELBV2_UNUSED, "Target.InvalidState", description};
+    }
+    if (balancer == NULL) {
+        return says(ELBV2_UNUSED, "Target.NotInUse",
+                    "Target group is not configured to receive traffic from the load balancer",
+                    description);
+    }
+    if (instance != NULL && !balancer_has_zone(balancer, instance->zone)) {
+        return says(ELBV2_UNUSED, "Target.NotInUse",
+                    "Target is in an Availability Zone that is not enabled for the load balancer",
+                    description);
+    }
+    if (target->health.state == HEALTH_INITIAL && !target->probed) {
+        return says(ELBV2_INITIAL, "Elb.RegistrationInProgress",
+                    "Target registration is in progress", description);
+    }
+    reason = health_reason(&target->health);
+    health_describe(&target->health, description);
+    return (struct elbv2_target_health){states[target->health.state], reason, description};
+}
+
+/* Telling. */
+
+struct news {
+    char *id;
+    enum elbv2_target_state state;
+    struct news *next;
+};
+
+static void tell(struct ctx *ctx, const char *arn, const struct news *news)
+{
+    struct elbv2 *elbv2 = elbv2_of(ctx);
+
+    for (; news != NULL; news = news->next) {
+        for (size_t i = 0; i < elbv2->hearers_count; i++) {
+            elbv2->hearers[i].fn(ctx, elbv2->hearers[i].data, arn, news->id, news->state);
+        }
+    }
+}
+
+void group_touch(struct ctx *ctx, struct target_group *group)
+{
+    struct elbv2 *elbv2 = elbv2_of(ctx);
+    struct load_balancer *balancer = group_balancer(elbv2, group->arn);
+    struct news *first = NULL, **last = &first;
+    const char *arn = arena_strdup(ctx->arena, slice_z(group->arn));
+
+    for (size_t i = 0; i < group->targets_count; i++) {
+        struct target *target = group->targets[i];
+        char description[HEALTH_TEXT_BYTES];
+        struct elbv2_target_health now = target_health(elbv2, target, description);
+
+        if (now.state == target->shown && strcmp(now.reason, target->shown_reason) == 0) {
+            continue;
+        }
+        log_info("target group=%s id=%s port=%d state=%d reason=%s", group->name, target->id,
+                 target->port, now.state, now.reason);
+        target->shown = now.state;
+        target->shown_reason = now.reason;
+        *last = arena_calloc(ctx->arena, 1, sizeof(struct news));
+        (*last)->id = arena_strdup(ctx->arena, slice_z(target->id));
+        (*last)->state = now.state;
+        last = &(*last)->next;
+    }
+    if (balancer != NULL) {
+        plane_touch(ctx, balancer);
+    }
+    targets_schedule(elbv2);
+    tell(ctx, arn, first); /* Last: they may change targets themselves. */
+}
+
+/* Registering. */
+
+static int check_target(struct ctx *ctx, const struct target_group *group, const char *id,
+                        bool pending, struct error *err)
+{
+    const struct ec2_instance *instance;
+    uint32_t address;
+
+    if (strcmp(group->type, "ip") == 0) {
+        const struct ec2_vpc *vpc = ec2_vpc_find(ctx->control, group->vpc);
+        struct network cidr;
+
+        if (address_parse(slice_z(id), &address, NULL) != 0) {
+            return error_api(err, "ValidationError",
+                             "The IP address '%s' is not a valid IPv4 "
+                             "address",
+                             id);
+        }
+        if (vpc == NULL || network_parse(slice_z(vpc->cidr), &cidr, NULL) != 0 ||
+            !network_has(cidr, address)) {
+            return error_api(err, "InvalidTarget",
+                             "The IP address '%s' is not in the target group VPC '%s'", id,
+                             group->vpc);
+        }
+        return 0;
+    }
+    if (!id_is(id, "i-")) {
+        return error_api(err, "ValidationError", "Instance ID '%s' is not valid", id);
+    }
+    instance = ec2_instance_find(ctx->control, id);
+    if (instance == NULL ||
+        (instance->state != EC2_RUNNING && !(pending && instance->state == EC2_PENDING))) {
+        return error_api(err, "InvalidTarget",
+                         "The following targets are not in a running state and cannot be "
+                         "registered: '%s'",
+                         id);
+    }
+    if (strcmp(instance->vpc, group->vpc) != 0) {
+        return error_api(err, "InvalidTarget",
+                         "The following targets are not in the target group VPC '%s': '%s'",
+                         group->vpc, id);
+    }
+    return 0;
+}
+
+static void register_one(struct ctx *ctx, struct target_group *group, const char *id, int32_t port,
+                         const char *zone)
+{
+    struct target *target = group_target(group, id, port);
+
+    if (target != NULL && target->drain_until_ms == 0) {
+        return; /* Again: nothing changes. */
+    }
+    if (target == NULL) {
+        target = mem_calloc(1, sizeof(*target));
+        target->group = mem_strdup(group->arn);
+        target->id = mem_strdup(id);
+        target->zone = mem_strdup(zone);
+        target->port = port;
+        group_add_target(group, target);
+    }
+    target->registered_ms = ctx->now_ms;
+    target->drain_until_ms = 0;
+    target->health = (struct health){0};
+    target->probed = false;
+    target->probe_ms = ctx->now_ms;
+    target_save(ctx, target);
+}
+
+/* Drop what is drained: from the group, the store and HAProxy. */
+static void remove_drained(struct ctx *ctx, struct target_group *group)
+{
+    struct load_balancer *balancer = group_balancer(elbv2_of(ctx), group->arn);
+    struct news *first = NULL, **last = &first;
+    const char *arn = arena_strdup(ctx->arena, slice_z(group->arn));
+    size_t kept = 0;
+
+    for (size_t i = 0; i < group->targets_count; i++) {
+        struct target *target = group->targets[i];
+
+        if (target->drain_until_ms == 0 || target->drain_until_ms > ctx->now_ms) {
+            group->targets[kept++] = target;
+            continue;
+        }
+        *last = arena_calloc(ctx->arena, 1, sizeof(struct news));
+        (*last)->id = arena_strdup(ctx->arena, slice_z(target->id));
+        (*last)->state = ELBV2_ABSENT;
+        last = &(*last)->next;
+        log_info("target group=%s id=%s port=%d state=gone", group->name, target->id, target->port);
+        target_forget(ctx, target);
+        target_free(target);
+    }
+    group->targets_count = kept;
+    if (first != NULL && balancer != NULL) {
+        plane_touch(ctx, balancer);
+    }
+    tell(ctx, arn, first);
+}
+
+static void deregister_one(struct ctx *ctx, struct target *target)
+{
+    struct elbv2 *elbv2 = elbv2_of(ctx);
+    struct target_group *group = target->owner;
+    const struct ec2_instance *instance = target_instance(elbv2, target);
+    int64_t delay_ms = group_number(group, "deregistration_delay.timeout_seconds") * 1000;
+
+    if (target->drain_until_ms != 0) {
+        return;
+    }
+    /* Nobody waits for requests that cannot be. */
+    if (group_balancer(elbv2, group->arn) == NULL ||
+        (strcmp(group->type, "instance") == 0 && is_unfit(instance))) {
+        delay_ms = 0;
+    }
+    target->drain_until_ms = ctx->now_ms + delay_ms;
+    target_save(ctx, target);
+}
+
+/* The timer. */
+
+static bool is_probed(const struct elbv2 *elbv2, const struct target *target)
+{
+    const struct ec2_instance *instance = target_instance(elbv2, target);
+
+    return (target->shown == ELBV2_INITIAL || target->shown == ELBV2_HEALTHY ||
+            target->shown == ELBV2_UNHEALTHY) &&
+           (instance == NULL || instance->state == EC2_RUNNING);
+}
+
+void targets_schedule(struct elbv2 *elbv2)
+{
+    int64_t next_ms = INT64_MAX;
+    struct target_group *group;
+
+    for (size_t at = 0; (group = map_next(&elbv2->groups, &at)) != NULL;) {
+        for (size_t i = 0; i < group->targets_count; i++) {
+            const struct target *target = group->targets[i];
+
+            if (target->drain_until_ms != 0) {
+                next_ms = min_i64(next_ms, target->drain_until_ms);
+            } else if (!target->probing && is_probed(elbv2, target)) {
+                next_ms = min_i64(next_ms, target->probe_ms);
+            }
+        }
+    }
+    if (elbv2->timer != NULL && next_ms != INT64_MAX) {
+        control_timer_at_ms(elbv2->timer, next_ms);
+    }
+}
+
+/* One probe under way, by names: its target may be gone when it ends. */
+struct probe {
+    struct control *control;
+    char *group, *id;
+    int32_t port;
+    int64_t registered_ms; /* Of an earlier registration nobody wants to hear. */
+    enum check_end end;
+    int32_t code;
+};
+
+static void probe_ended(struct ctx *ctx, void *data)
+{
+    struct elbv2 *elbv2 = elbv2_of(ctx);
+    struct probe *probe = data;
+    struct target_group *group = map_get_z(&elbv2->groups, probe->group);
+    struct target *target = group == NULL ? NULL : group_target(group, probe->id, probe->port);
+    struct health_rule rule;
+
+    elbv2->probing--;
+    if (target == NULL) {
+        return;
+    }
+    target->probing = false;
+    if (target->registered_ms != probe->registered_ms || target->drain_until_ms != 0) {
+        targets_schedule(elbv2);
+        return;
+    }
+    rule = (struct health_rule){.healthy_count = group->healthy_count,
+                                .unhealthy_count = group->unhealthy_count};
+    if (matcher_parse(slice_z(group->check_codes), &rule.matcher, NULL) != 0) {
+        return; /* Never: it was checked. */
+    }
+    if (health_take(&target->health, &rule, probe->end, probe->code)) {
+        target_save(ctx, target);
+        group_touch(ctx, group);
+    } else {
+        targets_schedule(elbv2);
+    }
+}
+
+static void on_probe(void *data, enum compute_probe_outcome outcome, int status)
+{
+    static const enum check_end ends[] = {[PROBE_ANSWERED] = CHECK_ANSWERED,
+                                          [PROBE_TIMEOUT] = CHECK_TIMED_OUT,
+                                          [PROBE_REFUSED] = CHECK_FAILED,
+                                          [PROBE_BROKEN] = CHECK_FAILED};
+    struct probe *probe = data;
+
+    probe->end = ends[outcome];
+    probe->code = outcome == PROBE_ANSWERED ? status : 0;
+    if (probe->control->elbv2 != NULL) {
+        control_run(probe->control, probe_ended, probe);
+    }
+    free(probe->group);
+    free(probe->id);
+    free(probe);
+}
+
+/* The balancer's own address in the target's zone, or its first. */
+static uint32_t source_of(const struct elbv2 *elbv2, const struct load_balancer *balancer,
+                          const struct ec2_instance *instance)
+{
+    uint32_t source = 0;
+
+    for (size_t i = 0; i < balancer->zones_count; i++) {
+        const struct ec2_interface *interface =
+            ec2_interface_find(elbv2->control, balancer->zones[i].interface);
+        bool here = instance != NULL && strcmp(instance->zone, balancer->zones[i].zone) == 0;
+
+        if (interface != NULL && (source == 0 || here)) {
+            (void)address_parse(slice_z(interface->address), &source, NULL);
+        }
+    }
+    return source;
+}
+
+static void start_probe(struct ctx *ctx, struct target *target)
+{
+    struct elbv2 *elbv2 = elbv2_of(ctx);
+    struct compute *compute = ctx->control->compute;
+    const struct target_group *group = target->owner;
+    const struct load_balancer *balancer = group_balancer(elbv2, group->arn);
+    const struct ec2_instance *instance = target_instance(elbv2, target);
+    const char *address = target_address(elbv2, target);
+    struct compute_probe spec = {.port = (uint16_t)target_check_port(target),
+                                 .path = group->check_path,
+                                 .timeout_ms = group->check_timeout_s * 1000};
+    struct probe *probe;
+
+    if (balancer == NULL || address == NULL || compute == NULL ||
+        address_parse(slice_z(address), &spec.address, NULL) != 0) {
+        return;
+    }
+    (void)snprintf(spec.vpc, sizeof(spec.vpc), "%s", group->vpc);
+    (void)snprintf(spec.instance, sizeof(spec.instance), "%s",
+                   instance == NULL ? "" : instance->id);
+    spec.source = source_of(elbv2, balancer, instance);
+    probe = mem_calloc(1, sizeof(*probe));
+    *probe = (struct probe){.control = ctx->control,
+                            .group = mem_strdup(target->group),
+                            .id = mem_strdup(target->id),
+                            .port = target->port,
+                            .registered_ms = target->registered_ms};
+    target->probing = true;
+    elbv2->probing++;
+    compute->driver->probe(compute, &spec, on_probe, probe);
+}
+
+static void tick_group(struct ctx *ctx, struct target_group *group)
+{
+    struct elbv2 *elbv2 = elbv2_of(ctx);
+    bool first = false;
+
+    for (size_t i = 0; i < group->targets_count; i++) {
+        struct target *target = group->targets[i];
+
+        if (target->probing || !is_probed(elbv2, target) || target->probe_ms > ctx->now_ms) {
+            continue;
+        }
+        if (elbv2->probing >= PROBES_MAX) {
+            target->probe_ms = ctx->now_ms + 1000;
+            continue;
+        }
+        first |= !target->probed;
+        target->probed = true;
+        target->probe_ms = ctx->now_ms + group->check_interval_s * 1000;
+        start_probe(ctx, target);
+    }
+    if (first) { /* Registration is over, checking has begun. */
+        group_touch(ctx, group);
+    }
+}
+
+void targets_tick(struct ctx *ctx, void *data)
+{
+    struct elbv2 *elbv2 = elbv2_of(ctx);
+    struct target_group *group;
+
+    (void)data;
+    for (size_t at = 0; (group = map_next(&elbv2->groups, &at)) != NULL;) {
+        remove_drained(ctx, group);
+    }
+    for (size_t at = 0; (group = map_next(&elbv2->groups, &at)) != NULL;) {
+        tick_group(ctx, group);
+    }
+    targets_schedule(elbv2);
+}
+
+/* News from EC2. */
+void targets_instance_changed(struct ctx *ctx, void *data, const struct ec2_instance *instance)
+{
+    struct elbv2 *elbv2 = elbv2_of(ctx);
+    const char *id = arena_strdup(ctx->arena, slice_z(instance->id));
+    bool gone = instance->state == EC2_TERMINATED, running = instance->state == EC2_RUNNING;
+    struct target_group *group;
+
+    (void)data;
+    for (size_t at = 0; (group = map_next(&elbv2->groups, &at)) != NULL;) {
+        bool touched = false;
+
+        for (size_t i = 0; i < group->targets_count; i++) {
+            struct target *target = group->targets[i];
+
+            if (strcmp(target->id, id) != 0) {
+                continue;
+            }
+            touched = true;
+            if (gone) { /* A terminated instance is deregistered by itself. */
+                target->drain_until_ms = ctx->now_ms;
+                target_save(ctx, target);
+            } else if (running && target->drain_until_ms == 0 &&
+                       target->shown == ELBV2_UNUSED) { /* It was stopped. */
+                target->health = (struct health){0};
+                target->probed = false;
+                target->probe_ms = ctx->now_ms;
+                target_save(ctx, target);
+            }
+        }
+        if (touched) {
+            group_touch(ctx, group);
+        }
+    }
+}
+
+/* Others' calls: elbv2.h. */
+
+bool elbv2_target_group_exists(const struct control *control, const char *arn)
+{
+    return map_get_z(&control->elbv2->groups, arn) != NULL;
+}
+
+int64_t elbv2_target_group_delay_ms(const struct control *control, const char *arn)
+{
+    const struct target_group *group = map_get_z(&control->elbv2->groups, arn);
+
+    return group == NULL ? 0 : group_number(group, "deregistration_delay.timeout_seconds") * 1000;
+}
+
+bool elbv2_target_group_in_use(const struct control *control, const char *arn)
+{
+    return group_balancer(control->elbv2, arn) != NULL;
+}
+
+int elbv2_register(struct ctx *ctx, const char *arn, const char *instance, struct error *err)
+{
+    struct target_group *group;
+    int rc = group_find(elbv2_of(ctx), arn, &group, err);
+
+    rc = rc != 0 ? rc : check_target(ctx, group, instance, true, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (group->targets_count >= TARGETS_PER_GROUP_MAX) {
+        return error_api(err, "TooManyTargets", "The quota of %d targets has been reached",
+                         TARGETS_PER_GROUP_MAX);
+    }
+    register_one(ctx, group, instance, group->port, NULL);
+    group_touch(ctx, group);
+    return 0;
+}
+
+void elbv2_deregister(struct ctx *ctx, const char *arn, const char *instance)
+{
+    struct target_group *group = map_get_z(&elbv2_of(ctx)->groups, arn);
+    bool touched = false;
+
+    for (size_t i = 0; group != NULL && i < group->targets_count; i++) {
+        if (strcmp(group->targets[i]->id, instance) == 0) {
+            deregister_one(ctx, group->targets[i]);
+            touched = true;
+        }
+    }
+    if (touched) {
+        group_touch(ctx, group);
+    }
+}
+
+struct elbv2_target_health elbv2_target_health(const struct control *control, const char *arn,
+                                               const char *instance)
+{
+    /* The worse, the higher. */
+    static const int rank[] = {
+        [ELBV2_ABSENT] = 0, [ELBV2_HEALTHY] = 1,  [ELBV2_UNAVAILABLE] = 2, [ELBV2_INITIAL] = 3,
+        [ELBV2_UNUSED] = 4, [ELBV2_DRAINING] = 5, [ELBV2_UNHEALTHY] = 6};
+    static char description[HEALTH_TEXT_BYTES];
+    const struct target_group *group = map_get_z(&control->elbv2->groups, arn);
+    struct elbv2_target_health worst = {ELBV2_ABSENT, "Target.NotRegistered",
+                                        "Target is not registered to the target group"};
+
+    for (size_t i = 0; group != NULL && i < group->targets_count; i++) {
+        char text[HEALTH_TEXT_BYTES];
+        struct elbv2_target_health health;
+
+        if (strcmp(group->targets[i]->id, instance) != 0) {
+            continue;
+        }
+        health = target_health(control->elbv2, group->targets[i], text);
+        if (rank[health.state] > rank[worst.state]) {
+            memcpy(description, text, sizeof(text));
+            worst = (struct elbv2_target_health){health.state, health.reason, description};
+        }
+    }
+    return worst;
+}
+
+void elbv2_on_target_change(struct elbv2 *elbv2, elbv2_target_fn *fn, void *data)
+{
+    elbv2->hearers =
+        mem_grow(elbv2->hearers, elbv2->hearers_count, &elbv2->hearers_room, sizeof(struct hearer));
+    elbv2->hearers[elbv2->hearers_count++] = (struct hearer){fn, data};
+}
+
+/* The actions. */
+
+int elbv2_register_targets(struct ctx *ctx, const struct doc *in, struct doc *out,
+                           struct error *err)
+{
+    struct target_group *group;
+    int rc = group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
+
+    (void)out;
+    for (size_t i = 0; rc == 0 && i < doc_count(in, M_Targets); i++) {
+        rc = check_target(ctx, group, doc_z(doc_at(in, M_Targets, i), M_Id), false, err);
+    }
+    if (rc == 0 && group->targets_count + doc_count(in, M_Targets) > TARGETS_PER_GROUP_MAX) {
+        rc = error_api(err, "TooManyTargets", "The quota of %d targets has been reached",
+                       TARGETS_PER_GROUP_MAX);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    for (size_t i = 0; i < doc_count(in, M_Targets); i++) {
+        const struct doc *target = doc_at(in, M_Targets, i);
+
+        register_one(ctx, group, doc_z(target, M_Id),
+                     (int32_t)doc_int_or(target, M_Port, group->port),
+                     doc_z(target, M_AvailabilityZone));
+    }
+    group_touch(ctx, group);
+    return 0;
+}
+
+int elbv2_deregister_targets(struct ctx *ctx, const struct doc *in, struct doc *out,
+                             struct error *err)
+{
+    struct target_group *group;
+    int rc = group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
+
+    (void)out;
+    if (rc != 0) {
+        return rc;
+    }
+    for (size_t i = 0; i < doc_count(in, M_Targets); i++) {
+        const struct doc *given = doc_at(in, M_Targets, i);
+
+        for (size_t j = 0; j < group->targets_count; j++) { /* Without a port: all of them. */
+            struct target *target = group->targets[j];
+
+            if (slice_equal_z(doc_text(given, M_Id), target->id) &&
+                (!doc_has(given, M_Port) || doc_int(given, M_Port) == target->port)) {
+                deregister_one(ctx, target);
+            }
+        }
+    }
+    group_touch(ctx, group);
+    return 0;
+}
+
+static void describe(struct ctx *ctx, const struct target *target, struct doc *list)
+{
+    static const char *const names[] = {
+        [ELBV2_ABSENT] = "unused",          [ELBV2_INITIAL] = "initial",
+        [ELBV2_HEALTHY] = "healthy",        [ELBV2_UNHEALTHY] = "unhealthy",
+        [ELBV2_UNUSED] = "unused",          [ELBV2_DRAINING] = "draining",
+        [ELBV2_UNAVAILABLE] = "unavailable"};
+    char description[HEALTH_TEXT_BYTES];
+    struct elbv2_target_health health = target_health(elbv2_of(ctx), target, description);
+    struct doc *item = doc_list_add_struct(list), *part;
+
+    part = doc_set_struct(item, M_Target);
+    doc_set_z(part, M_Id, target->id);
+    doc_set_int(part, M_Port, target->port);
+    doc_set_z(part, M_AvailabilityZone, target->zone);
+    doc_set_format(item, M_HealthCheckPort, "%d", target_check_port(target));
+    part = doc_set_struct(item, M_TargetHealth);
+    doc_set_z(part, M_State, names[health.state]);
+    if (health.reason[0] != '\0') {
+        doc_set_z(part, M_Reason, health.reason);
+        doc_set_z(part, M_Description, health.description);
+    }
+}
+
+/* Asked for by name, but not registered. */
+static void describe_absent(const struct target_group *group, const struct doc *given,
+                            struct doc *list)
+{
+    struct doc *item = doc_list_add_struct(list), *part;
+    int64_t port = doc_int_or(given, M_Port, group->port);
+
+    part = doc_set_struct(item, M_Target);
+    doc_set_z(part, M_Id, doc_z(given, M_Id));
+    doc_set_int(part, M_Port, port);
+    doc_set_format(item, M_HealthCheckPort, "%d", (int)port);
+    part = doc_set_struct(item, M_TargetHealth);
+    doc_set_z(part, M_State, "unused");
+    doc_set_z(part, M_Reason, "Target.NotRegistered");
+    doc_set_z(part, M_Description, "Target is not registered to the target group");
+}
+
+int elbv2_describe_target_health(struct ctx *ctx, const struct doc *in, struct doc *out,
+                                 struct error *err)
+{
+    struct doc *list = doc_set_list(out, M_TargetHealthDescriptions);
+    struct target_group *group;
+    int rc = group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    for (size_t i = 0; doc_count(in, M_Targets) == 0 && i < group->targets_count; i++) {
+        describe(ctx, group->targets[i], list);
+    }
+    for (size_t i = 0; i < doc_count(in, M_Targets); i++) {
+        const struct doc *given = doc_at(in, M_Targets, i);
+        bool found = false;
+
+        for (size_t j = 0; j < group->targets_count; j++) {
+            struct target *target = group->targets[j];
+
+            if (slice_equal_z(doc_text(given, M_Id), target->id) &&
+                (!doc_has(given, M_Port) || doc_int(given, M_Port) == target->port)) {
+                describe(ctx, target, list);
+                found = true;
+            }
+        }
+        if (!found) {
+            describe_absent(group, given, list);
+        }
+    }
+    return 0;
+}
