@@ -13,55 +13,55 @@ struct attribute_rule {
 };
 
 static const struct attribute_rule balancer_rules[] = {
-    {"access_logs.s3.enabled",                                   "false",     "bool"                       },
-    {"access_logs.s3.bucket",                                    "",          NULL                         },
-    {"access_logs.s3.prefix",                                    "",          NULL                         },
-    {"idle_timeout.timeout_seconds",                             "60",        "1-4000"                     },
-    {"deletion_protection.enabled",                              "false",     "bool"                       },
-    {"routing.http2.enabled",                                    "true",      "bool"                       },
-    {"routing.http.drop_invalid_header_fields.enabled",          "false",     "bool"                       },
-    {"routing.http.xff_client_port.enabled",                     "false",     "bool"                       },
-    {"routing.http.preserve_host_header.enabled",                "false",     "bool"                       },
-    {"routing.http.xff_header_processing.mode",                  "append",    "append|preserve|remove"     },
-    {"load_balancing.cross_zone.enabled",                        "true",      "true"                       },
-    {"routing.http.desync_mitigation_mode",                      "defensive", "monitor|defensive|strictest"},
-    {"client_keep_alive.seconds",                                "3600",      "60-604800"                  },
-    {"waf.fail_open.enabled",                                    "false",     "bool"                       },
-    {"routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "false",     "bool"                       },
-    {"zonal_shift.config.enabled",                               "false",     "bool"                       },
-    {"connection_logs.s3.enabled",                               "false",     "bool"                       },
-    {"connection_logs.s3.bucket",                                "",          NULL                         },
-    {"connection_logs.s3.prefix",                                "",          NULL                         },
-    {"health_check_logs.s3.enabled",                             "false",     "bool"                       },
-    {"health_check_logs.s3.bucket",                              "",          NULL                         },
-    {"health_check_logs.s3.prefix",                              "",          NULL                         },
-    {"ipv6.deny_all_igw_traffic",                                "false",     "bool"                       },
-    {NULL,                                                       NULL,        NULL                         },
+    {"access_logs.s3.enabled", "false", "bool"},
+    {"access_logs.s3.bucket", "", NULL},
+    {"access_logs.s3.prefix", "", NULL},
+    {"idle_timeout.timeout_seconds", "60", "1-4000"},
+    {"deletion_protection.enabled", "false", "bool"},
+    {"routing.http2.enabled", "true", "bool"},
+    {"routing.http.drop_invalid_header_fields.enabled", "false", "bool"},
+    {"routing.http.xff_client_port.enabled", "false", "bool"},
+    {"routing.http.preserve_host_header.enabled", "false", "bool"},
+    {"routing.http.xff_header_processing.mode", "append", "append|preserve|remove"},
+    {"load_balancing.cross_zone.enabled", "true", "true"},
+    {"routing.http.desync_mitigation_mode", "defensive", "monitor|defensive|strictest"},
+    {"client_keep_alive.seconds", "3600", "60-604800"},
+    {"waf.fail_open.enabled", "false", "bool"},
+    {"routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "false", "bool"},
+    {"zonal_shift.config.enabled", "false", "bool"},
+    {"connection_logs.s3.enabled", "false", "bool"},
+    {"connection_logs.s3.bucket", "", NULL},
+    {"connection_logs.s3.prefix", "", NULL},
+    {"health_check_logs.s3.enabled", "false", "bool"},
+    {"health_check_logs.s3.bucket", "", NULL},
+    {"health_check_logs.s3.prefix", "", NULL},
+    {"ipv6.deny_all_igw_traffic", "false", "bool"},
+    {NULL, NULL, NULL},
 };
 
 static const struct attribute_rule group_rules[] = {
-    {"deregistration_delay.timeout_seconds",                                           "300",                             "0-3600"              },
-    {"stickiness.enabled",                                                             "false",                           "bool"                },
-    {"stickiness.type",                                                                "lb_cookie",                       "lb_cookie|app_cookie"},
-    {"stickiness.lb_cookie.duration_seconds",                                          "86400",                           "1-604800"            },
-    {"stickiness.app_cookie.cookie_name",                                              "",                                NULL                  },
-    {"stickiness.app_cookie.duration_seconds",                                         "86400",                           "1-604800"            },
-    {"slow_start.duration_seconds",                                                    "0",                               "0|30-900"            },
-    {"load_balancing.algorithm.type",                                                  "round_robin",
+    {"deregistration_delay.timeout_seconds", "300", "0-3600"},
+    {"stickiness.enabled", "false", "bool"},
+    {"stickiness.type", "lb_cookie", "lb_cookie|app_cookie"},
+    {"stickiness.lb_cookie.duration_seconds", "86400", "1-604800"},
+    {"stickiness.app_cookie.cookie_name", "", NULL},
+    {"stickiness.app_cookie.duration_seconds", "86400", "1-604800"},
+    {"slow_start.duration_seconds", "0", "0|30-900"},
+    {"load_balancing.algorithm.type", "round_robin",
      "round_robin|least_outstanding_requests|weighted_random"                                                                                   },
-    {"load_balancing.algorithm.anomaly_mitigation",                                    "off",                             "on|off"              },
-    {"load_balancing.cross_zone.enabled",                                              "use_load_balancer_configuration",
+    {"load_balancing.algorithm.anomaly_mitigation", "off", "on|off"},
+    {"load_balancing.cross_zone.enabled", "use_load_balancer_configuration",
      "true|false|use_load_balancer_configuration"                                                                                               },
-    {"target_group_health.dns_failover.minimum_healthy_targets.count",                 "1",                               NULL                  },
-    {"target_group_health.dns_failover.minimum_healthy_targets.percentage",            "off",                             NULL                  },
-    {"target_group_health.unhealthy_state_routing.minimum_healthy_targets.count",      "1",                               NULL                  },
-    {"target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", "off",                             NULL                  },
-    {NULL,                                                                             NULL,                              NULL                  },
+    {"target_group_health.dns_failover.minimum_healthy_targets.count", "1", NULL},
+    {"target_group_health.dns_failover.minimum_healthy_targets.percentage", "off", NULL},
+    {"target_group_health.unhealthy_state_routing.minimum_healthy_targets.count", "1", NULL},
+    {"target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", "off", NULL},
+    {NULL, NULL, NULL},
 };
 
 static const struct attribute_rule listener_rules[] = {
     {"routing.http.response.server.enabled", "true", "true"},
-    {NULL,                                   NULL,   NULL  },
+    {NULL, NULL, NULL},
 };
 
 static const struct attribute_rule *rule_find(const struct attribute_rule *rules, const char *key)
@@ -87,12 +87,12 @@ static const char *value_of(const struct attributes *attributes, const struct at
     return rule == NULL ? "" : rule->otherwise;
 }
 
-const char *group_attribute(const struct target_group *group, const char *key)
+const char *elb_group_attribute(const struct target_group *group, const char *key)
 {
     return value_of(&group->attributes, group_rules, key);
 }
 
-const char *balancer_attribute(const struct load_balancer *balancer, const char *key)
+const char *elb_balancer_attribute(const struct load_balancer *balancer, const char *key)
 {
     return value_of(&balancer->attributes, balancer_rules, key);
 }
@@ -104,14 +104,14 @@ static int64_t number_of(const char *text)
     return text_to_i64(slice_z(text), 0, INT32_MAX, &number, NULL) == 0 ? number : 0;
 }
 
-int64_t group_number(const struct target_group *group, const char *key)
+int64_t elb_group_number(const struct target_group *group, const char *key)
 {
-    return number_of(group_attribute(group, key));
+    return number_of(elb_group_attribute(group, key));
 }
 
-int64_t balancer_number(const struct load_balancer *balancer, const char *key)
+int64_t elb_balancer_number(const struct load_balancer *balancer, const char *key)
 {
-    return number_of(balancer_attribute(balancer, key));
+    return number_of(elb_balancer_attribute(balancer, key));
 }
 
 static bool value_fits(const char *values, struct slice value)
@@ -169,7 +169,7 @@ static void set_one(struct attributes *attributes, const char *key, const char *
 {
     for (size_t i = 0; i < attributes->list_count; i++) {
         if (strcmp(attributes->list[i].key, key) == 0) {
-            text_set(&attributes->list[i].value, value);
+            elb_text_set(&attributes->list[i].value, value);
             return;
         }
     }
@@ -208,7 +208,7 @@ int elbv2_describe_load_balancer_attributes(struct ctx *ctx, const struct doc *i
                                             struct error *err)
 {
     struct load_balancer *balancer;
-    int rc = balancer_find(elbv2_of(ctx), doc_z(in, M_LoadBalancerArn), &balancer, err);
+    int rc = elb_balancer_find(elbv2_of(ctx), doc_z(in, M_LoadBalancerArn), &balancer, err);
 
     if (rc == 0) {
         describe(out, balancer_rules, &balancer->attributes);
@@ -220,14 +220,14 @@ int elbv2_modify_load_balancer_attributes(struct ctx *ctx, const struct doc *in,
                                           struct error *err)
 {
     struct load_balancer *balancer;
-    int rc = balancer_find(elbv2_of(ctx), doc_z(in, M_LoadBalancerArn), &balancer, err);
+    int rc = elb_balancer_find(elbv2_of(ctx), doc_z(in, M_LoadBalancerArn), &balancer, err);
 
     rc = rc != 0 ? rc : check_all(balancer_rules, "Load balancer", in, err);
     if (rc != 0) {
         return rc;
     }
     set_all(&balancer->attributes, in);
-    balancer_save(ctx, balancer);
+    elb_balancer_save(ctx, balancer);
     plane_touch(ctx, balancer);
     describe(out, balancer_rules, &balancer->attributes);
     return 0;
@@ -237,7 +237,7 @@ int elbv2_describe_target_group_attributes(struct ctx *ctx, const struct doc *in
                                            struct error *err)
 {
     struct target_group *group;
-    int rc = group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
+    int rc = elb_group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
 
     if (rc == 0) {
         describe(out, group_rules, &group->attributes);
@@ -250,15 +250,15 @@ int elbv2_modify_target_group_attributes(struct ctx *ctx, const struct doc *in, 
 {
     struct target_group *group;
     struct load_balancer *balancer;
-    int rc = group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
+    int rc = elb_group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
 
     rc = rc != 0 ? rc : check_all(group_rules, "Target group", in, err);
     if (rc != 0) {
         return rc;
     }
     set_all(&group->attributes, in);
-    group_save(ctx, group);
-    balancer = group_balancer(elbv2_of(ctx), group->arn);
+    elb_group_save(ctx, group);
+    balancer = elb_group_balancer(elbv2_of(ctx), group->arn);
     if (balancer != NULL) {
         plane_touch(ctx, balancer);
     }
@@ -271,7 +271,7 @@ int elbv2_describe_listener_attributes(struct ctx *ctx, const struct doc *in, st
 {
     static const struct attributes none = {0};
     struct listener *listener;
-    int rc = listener_find(elbv2_of(ctx), doc_z(in, M_ListenerArn), &listener, err);
+    int rc = elb_listener_find(elbv2_of(ctx), doc_z(in, M_ListenerArn), &listener, err);
 
     if (rc == 0) {
         describe(out, listener_rules, &none);

@@ -15,7 +15,7 @@
 
 /* Checks that several actions share. */
 
-int name_check(const char *what, struct slice name, struct error *err)
+int elb_name_check(const char *what, struct slice name, struct error *err)
 {
     if (name.bytes == 0 || name.bytes > NAME_CHARS_MAX) {
         return error_api(err, "ValidationError",
@@ -41,7 +41,7 @@ int name_check(const char *what, struct slice name, struct error *err)
     return 0;
 }
 
-int tags_check(const struct doc *in, struct error *err)
+int elb_tags_check(const struct doc *in, struct error *err)
 {
     size_t count = doc_count(in, M_Tags);
 
@@ -66,7 +66,7 @@ int tags_check(const struct doc *in, struct error *err)
     return 0;
 }
 
-void tags_store(struct ctx *ctx, const char *arn, const struct doc *in)
+void elb_tags_store(struct ctx *ctx, const char *arn, const struct doc *in)
 {
     for (size_t i = 0; i < doc_count(in, M_Tags); i++) {
         const struct doc *tag = doc_at(in, M_Tags, i);
@@ -76,8 +76,8 @@ void tags_store(struct ctx *ctx, const char *arn, const struct doc *in)
     }
 }
 
-int page_cut(struct ctx *ctx, const struct doc *in, struct doc *out, const char *action,
-             size_t count, size_t *from, size_t *to, struct error *err)
+int elb_page_cut(struct ctx *ctx, const struct doc *in, struct doc *out, const char *action,
+                 size_t count, size_t *from, size_t *to, struct error *err)
 {
     struct slice last;
     int64_t offset = 0;
@@ -97,8 +97,8 @@ int page_cut(struct ctx *ctx, const struct doc *in, struct doc *out, const char 
 
 /* Finding. */
 
-int balancer_find(const struct elbv2 *elbv2, const char *arn, struct load_balancer **found,
-                  struct error *err)
+int elb_balancer_find(const struct elbv2 *elbv2, const char *arn, struct load_balancer **found,
+                      struct error *err)
 {
     *found = arn == NULL ? NULL : map_get_z(&elbv2->balancers, arn);
     if (*found != NULL) {
@@ -111,7 +111,7 @@ int balancer_find(const struct elbv2 *elbv2, const char *arn, struct load_balanc
     return error_api(err, "LoadBalancerNotFound", "One or more load balancers not found");
 }
 
-struct load_balancer *balancer_named(const struct elbv2 *elbv2, const char *name)
+struct load_balancer *elb_balancer_named(const struct elbv2 *elbv2, const char *name)
 {
     struct load_balancer *balancer;
 
@@ -123,7 +123,7 @@ struct load_balancer *balancer_named(const struct elbv2 *elbv2, const char *name
     return NULL;
 }
 
-bool balancer_has_zone(const struct load_balancer *balancer, const char *zone)
+bool elb_balancer_has_zone(const struct load_balancer *balancer, const char *zone)
 {
     for (size_t i = 0; i < balancer->zones_count; i++) {
         if (strcmp(balancer->zones[i].zone, zone) == 0) {
@@ -394,7 +394,7 @@ static int create_check(struct ctx *ctx, const struct doc *in, struct places *pl
 {
     struct slice name = doc_text(in, M_Name), type = doc_text(in, M_Type);
     struct slice family = doc_text(in, M_IpAddressType);
-    int rc = name_check("The load balancer", name, err);
+    int rc = elb_name_check("The load balancer", name, err);
 
     if (rc == 0 && slice_starts(name, SLICE_LIT("internal-"))) {
         rc = error_api(err, "ValidationError",
@@ -409,7 +409,7 @@ static int create_check(struct ctx *ctx, const struct doc *in, struct places *pl
         rc = error_api(err, "InvalidConfigurationRequest",
                        "muster offers load balancers with ipv4 addresses only");
     }
-    rc = rc != 0 ? rc : tags_check(in, err);
+    rc = rc != 0 ? rc : elb_tags_check(in, err);
     rc = rc != 0 ? rc : take_subnets(ctx, in, places, err);
     return rc != 0 ? rc : take_groups(ctx, in, places->subnets[0]->vpc, places, err);
 }
@@ -448,7 +448,7 @@ int elbv2_create_load_balancer(struct ctx *ctx, const struct doc *in, struct doc
     if (rc != 0) {
         return rc;
     }
-    balancer = balancer_named(elbv2, doc_z(in, M_Name));
+    balancer = elb_balancer_named(elbv2, doc_z(in, M_Name));
     if (balancer != NULL) {
         if (!same_settings(balancer, &places, slice_equal_z(doc_text(in, M_Scheme), "internal"))) {
             return error_api(err, "DuplicateLoadBalancerName",
@@ -470,12 +470,12 @@ int elbv2_create_load_balancer(struct ctx *ctx, const struct doc *in, struct doc
     balancer = make(ctx, in, &places, address);
     rc = set_zones(ctx, balancer, &places, err);
     if (rc != 0) {
-        balancer_free(balancer);
+        elb_balancer_free(balancer);
         return rc;
     }
     map_put(&elbv2->balancers, slice_z(balancer->arn), balancer);
-    balancer_save(ctx, balancer);
-    tags_store(ctx, balancer->arn, in);
+    elb_balancer_save(ctx, balancer);
+    elb_tags_store(ctx, balancer->arn, in);
     plane_touch(ctx, balancer);
     describe(balancer, doc_set_list(out, M_LoadBalancers));
     return 0;
@@ -489,14 +489,14 @@ static int describe_chosen(struct ctx *ctx, const struct doc *in, struct doc *li
     int rc;
 
     for (size_t i = 0; i < doc_count(in, M_LoadBalancerArns); i++) {
-        rc = balancer_find(elbv2, doc_z_at(in, M_LoadBalancerArns, i), &balancer, err);
+        rc = elb_balancer_find(elbv2, doc_z_at(in, M_LoadBalancerArns, i), &balancer, err);
         if (rc != 0) {
             return rc;
         }
         describe(balancer, list);
     }
     for (size_t i = 0; i < doc_count(in, M_Names); i++) {
-        balancer = balancer_named(elbv2, doc_z_at(in, M_Names, i));
+        balancer = elb_balancer_named(elbv2, doc_z_at(in, M_Names, i));
         if (balancer == NULL) {
             return error_api(err, "LoadBalancerNotFound", "Load balancers '[%s]' not found",
                              doc_z_at(in, M_Names, i));
@@ -518,7 +518,8 @@ int elbv2_describe_load_balancers(struct ctx *ctx, const struct doc *in, struct 
     if (doc_count(in, M_LoadBalancerArns) != 0 || doc_count(in, M_Names) != 0) {
         return describe_chosen(ctx, in, list, err);
     }
-    rc = page_cut(ctx, in, out, "DescribeLoadBalancers", elbv2->balancers.count, &from, &to, err);
+    rc = elb_page_cut(ctx, in, out, "DescribeLoadBalancers", elbv2->balancers.count, &from, &to,
+                      err);
     for (size_t at = 0; rc == 0 && (balancer = map_next(&elbv2->balancers, &at)) != NULL; index++) {
         if (index >= from && index < to) {
             describe(balancer, list);
@@ -537,7 +538,7 @@ static void delete_listeners(struct ctx *ctx, const char *balancer_arn)
             map_remove(&elbv2->listeners, slice_z(listener->arn));
             changes_del(ctx->changes, SLICE_LIT("elbv2.listener"), slice_z(listener->arn));
             ctx_tags_drop(ctx, listener->arn);
-            listener_free(listener);
+            elb_listener_free(listener);
         }
     }
 }
@@ -547,7 +548,7 @@ static void touch_groups(struct ctx *ctx)
     struct target_group *group;
 
     for (size_t at = 0; (group = map_next(&elbv2_of(ctx)->groups, &at)) != NULL;) {
-        group_touch(ctx, group);
+        elb_group_touch(ctx, group);
     }
 }
 
@@ -562,7 +563,7 @@ int elbv2_delete_load_balancer(struct ctx *ctx, const struct doc *in, struct doc
     if (balancer == NULL) {
         return 0; /* As AWS: gone is gone. */
     }
-    if (strcmp(balancer_attribute(balancer, "deletion_protection.enabled"), "true") == 0) {
+    if (strcmp(elb_balancer_attribute(balancer, "deletion_protection.enabled"), "true") == 0) {
         return error_api(err, "OperationNotPermitted",
                          "Load balancer '%s' cannot be deleted because deletion protection is "
                          "enabled",
@@ -576,7 +577,7 @@ int elbv2_delete_load_balancer(struct ctx *ctx, const struct doc *in, struct doc
     changes_del(ctx->changes, SLICE_LIT("elbv2.balancer"), slice_z(arn));
     ctx_tags_drop(ctx, arn);
     plane_drop(ctx, balancer);
-    balancer_free(balancer);
+    elb_balancer_free(balancer);
     touch_groups(ctx);
     return 0;
 }
@@ -586,7 +587,7 @@ int elbv2_set_security_groups(struct ctx *ctx, const struct doc *in, struct doc 
 {
     struct load_balancer *balancer;
     struct places places = {0};
-    int rc = balancer_find(elbv2_of(ctx), doc_z(in, M_LoadBalancerArn), &balancer, err);
+    int rc = elb_balancer_find(elbv2_of(ctx), doc_z(in, M_LoadBalancerArn), &balancer, err);
 
     rc = rc != 0 ? rc : take_groups(ctx, in, balancer->vpc, &places, err);
     if (rc != 0) {
@@ -597,7 +598,7 @@ int elbv2_set_security_groups(struct ctx *ctx, const struct doc *in, struct doc 
         ec2_interface_set_groups(ctx, balancer->zones[i].interface,
                                  (const char *const *)balancer->groups, balancer->groups_count);
     }
-    balancer_save(ctx, balancer);
+    elb_balancer_save(ctx, balancer);
     for (size_t i = 0; i < balancer->groups_count; i++) {
         doc_add_z(out, M_SecurityGroupIds, balancer->groups[i]);
     }
@@ -608,7 +609,7 @@ int elbv2_set_subnets(struct ctx *ctx, const struct doc *in, struct doc *out, st
 {
     struct load_balancer *balancer;
     struct places places = {0};
-    int rc = balancer_find(elbv2_of(ctx), doc_z(in, M_LoadBalancerArn), &balancer, err);
+    int rc = elb_balancer_find(elbv2_of(ctx), doc_z(in, M_LoadBalancerArn), &balancer, err);
 
     rc = rc != 0 ? rc : take_subnets(ctx, in, &places, err);
     if (rc == 0 && strcmp(places.subnets[0]->vpc, balancer->vpc) != 0) {
@@ -619,7 +620,7 @@ int elbv2_set_subnets(struct ctx *ctx, const struct doc *in, struct doc *out, st
     if (rc != 0) {
         return rc;
     }
-    balancer_save(ctx, balancer);
+    elb_balancer_save(ctx, balancer);
     plane_touch(ctx, balancer);
     touch_groups(ctx); /* A zone was enabled or disabled for targets. */
     describe_zones(balancer, out);
@@ -634,7 +635,7 @@ int elbv2_describe_capacity_reservation(struct ctx *ctx, const struct doc *in, s
     struct load_balancer *balancer;
 
     (void)out;
-    return balancer_find(elbv2_of(ctx), doc_z(in, M_LoadBalancerArn), &balancer, err);
+    return elb_balancer_find(elbv2_of(ctx), doc_z(in, M_LoadBalancerArn), &balancer, err);
 }
 
 int elbv2_describe_account_limits(struct ctx *ctx, const struct doc *in, struct doc *out,

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int group_find(const struct elbv2 *elbv2, const char *arn, struct target_group **found,
-               struct error *err)
+int elb_group_find(const struct elbv2 *elbv2, const char *arn, struct target_group **found,
+                   struct error *err)
 {
     *found = arn == NULL ? NULL : map_get_z(&elbv2->groups, arn);
     if (*found != NULL) {
@@ -21,7 +21,7 @@ int group_find(const struct elbv2 *elbv2, const char *arn, struct target_group *
     return error_api(err, "TargetGroupNotFound", "One or more target groups not found");
 }
 
-struct target_group *group_named(const struct elbv2 *elbv2, const char *name)
+struct target_group *elb_group_named(const struct elbv2 *elbv2, const char *name)
 {
     struct target_group *group;
 
@@ -33,21 +33,21 @@ struct target_group *group_named(const struct elbv2 *elbv2, const char *name)
     return NULL;
 }
 
-struct load_balancer *group_balancer(const struct elbv2 *elbv2, const char *group_arn)
+struct load_balancer *elb_group_balancer(const struct elbv2 *elbv2, const char *group_arn)
 {
     struct listener *listener;
 
     for (size_t at = 0; (listener = map_next(&elbv2->listeners, &at)) != NULL;) {
-        if (action_uses(listener, group_arn)) {
+        if (elb_listener_uses(listener, group_arn)) {
             return map_get_z(&elbv2->balancers, listener->balancer);
         }
     }
     return NULL;
 }
 
-void group_describe(struct ctx *ctx, const struct target_group *group, struct doc *list)
+void elb_group_describe(struct ctx *ctx, const struct target_group *group, struct doc *list)
 {
-    const struct load_balancer *balancer = group_balancer(elbv2_of(ctx), group->arn);
+    const struct load_balancer *balancer = elb_group_balancer(elbv2_of(ctx), group->arn);
     struct doc *item = doc_list_add_struct(list), *arns;
 
     doc_set_z(item, M_TargetGroupArn, group->arn);
@@ -78,10 +78,10 @@ static void take_check(struct target_group *group, const struct doc *in)
 {
     const struct doc *matcher = doc_get(in, M_Matcher);
 
-    text_set(&group->check_protocol, doc_z(in, M_HealthCheckProtocol));
-    text_set(&group->check_port, doc_z(in, M_HealthCheckPort));
-    text_set(&group->check_path, doc_z(in, M_HealthCheckPath));
-    text_set(&group->check_codes, doc_z(matcher, M_HttpCode));
+    elb_text_set(&group->check_protocol, doc_z(in, M_HealthCheckProtocol));
+    elb_text_set(&group->check_port, doc_z(in, M_HealthCheckPort));
+    elb_text_set(&group->check_path, doc_z(in, M_HealthCheckPath));
+    elb_text_set(&group->check_codes, doc_z(matcher, M_HttpCode));
     group->check_interval_s =
         (int32_t)doc_int_or(in, M_HealthCheckIntervalSeconds, group->check_interval_s);
     group->check_timeout_s =
@@ -157,7 +157,7 @@ static int create_check(struct ctx *ctx, const struct doc *in, struct error *err
     struct slice type = doc_text(in, M_TargetType), protocol = doc_text(in, M_Protocol);
     struct slice version = doc_text(in, M_ProtocolVersion);
     const char *vpc = doc_z(in, M_VpcId);
-    int rc = name_check("Target group", doc_text(in, M_Name), err);
+    int rc = elb_name_check("Target group", doc_text(in, M_Name), err);
 
     if (rc != 0) {
         return rc;
@@ -186,7 +186,7 @@ static int create_check(struct ctx *ctx, const struct doc *in, struct error *err
     if (ec2_vpc_find(ctx->control, vpc) == NULL) {
         return error_api(err, "ValidationError", "The VPC ID '%s' is not found", vpc);
     }
-    return tags_check(in, err);
+    return elb_tags_check(in, err);
 }
 
 static struct target_group *make(const struct doc *in)
@@ -233,26 +233,26 @@ int elbv2_create_target_group(struct ctx *ctx, const struct doc *in, struct doc 
     group = make(in);
     rc = check_check(group, in, err);
     if (rc != 0) {
-        group_free(group);
+        elb_group_free(group);
         return rc;
     }
     take_check(group, in);
-    twin = group_named(elbv2, group->name);
+    twin = elb_group_named(elbv2, group->name);
     if (twin != NULL) {
         bool same = same_settings(twin, group);
 
-        group_free(group);
+        elb_group_free(group);
         if (!same) {
             return error_api(err, "DuplicateTargetGroupName",
                              "A target group with the same name '%s' exists, but with different "
                              "settings",
                              twin->name);
         }
-        group_describe(ctx, twin, doc_set_list(out, M_TargetGroups));
+        elb_group_describe(ctx, twin, doc_set_list(out, M_TargetGroups));
         return 0;
     }
     if (elbv2->groups.count >= TARGET_GROUPS_MAX) {
-        group_free(group);
+        elb_group_free(group);
         return error_api(err, "TooManyTargetGroups",
                          "The quota of %d target groups has been reached", TARGET_GROUPS_MAX);
     }
@@ -261,9 +261,9 @@ int elbv2_create_target_group(struct ctx *ctx, const struct doc *in, struct doc 
     group->arn = mem_strdup(ctx_arn(ctx, "elasticloadbalancing", "%s", group->path));
     group->created_ms = ctx->now_ms;
     map_put(&elbv2->groups, slice_z(group->arn), group);
-    group_save(ctx, group);
-    tags_store(ctx, group->arn, in);
-    group_describe(ctx, group, doc_set_list(out, M_TargetGroups));
+    elb_group_save(ctx, group);
+    elb_tags_store(ctx, group->arn, in);
+    elb_group_describe(ctx, group, doc_set_list(out, M_TargetGroups));
     return 0;
 }
 
@@ -275,18 +275,18 @@ static int describe_chosen(struct ctx *ctx, const struct doc *in, struct doc *li
     int rc;
 
     for (size_t i = 0; i < doc_count(in, M_TargetGroupArns); i++) {
-        rc = group_find(elbv2, doc_z_at(in, M_TargetGroupArns, i), &group, err);
+        rc = elb_group_find(elbv2, doc_z_at(in, M_TargetGroupArns, i), &group, err);
         if (rc != 0) {
             return rc;
         }
-        group_describe(ctx, group, list);
+        elb_group_describe(ctx, group, list);
     }
     for (size_t i = 0; i < doc_count(in, M_Names); i++) {
-        group = group_named(elbv2, doc_z_at(in, M_Names, i));
+        group = elb_group_named(elbv2, doc_z_at(in, M_Names, i));
         if (group == NULL) {
             return error_api(err, "TargetGroupNotFound", "One or more target groups not found");
         }
-        group_describe(ctx, group, list);
+        elb_group_describe(ctx, group, list);
     }
     return 0;
 }
@@ -306,18 +306,18 @@ int elbv2_describe_target_groups(struct ctx *ctx, const struct doc *in, struct d
         return describe_chosen(ctx, in, list, err);
     }
     if (arn != NULL) {
-        rc = balancer_find(elbv2, arn, &balancer, err);
+        rc = elb_balancer_find(elbv2, arn, &balancer, err);
         for (size_t at = 0; rc == 0 && (group = map_next(&elbv2->groups, &at)) != NULL;) {
-            if (group_balancer(elbv2, group->arn) == balancer) {
-                group_describe(ctx, group, list);
+            if (elb_group_balancer(elbv2, group->arn) == balancer) {
+                elb_group_describe(ctx, group, list);
             }
         }
         return rc;
     }
-    rc = page_cut(ctx, in, out, "DescribeTargetGroups", elbv2->groups.count, &from, &to, err);
+    rc = elb_page_cut(ctx, in, out, "DescribeTargetGroups", elbv2->groups.count, &from, &to, err);
     for (size_t at = 0; rc == 0 && (group = map_next(&elbv2->groups, &at)) != NULL; index++) {
         if (index >= from && index < to) {
-            group_describe(ctx, group, list);
+            elb_group_describe(ctx, group, list);
         }
     }
     return rc;
@@ -327,16 +327,16 @@ int elbv2_modify_target_group(struct ctx *ctx, const struct doc *in, struct doc 
                               struct error *err)
 {
     struct target_group *group;
-    int rc = group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
+    int rc = elb_group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
 
     rc = rc != 0 ? rc : check_check(group, in, err);
     if (rc != 0) {
         return rc;
     }
     take_check(group, in);
-    group_save(ctx, group);
-    group_touch(ctx, group);
-    group_describe(ctx, group, doc_set_list(out, M_TargetGroups));
+    elb_group_save(ctx, group);
+    elb_group_touch(ctx, group);
+    elb_group_describe(ctx, group, doc_set_list(out, M_TargetGroups));
     return 0;
 }
 
@@ -351,16 +351,16 @@ int elbv2_delete_target_group(struct ctx *ctx, const struct doc *in, struct doc 
     if (group == NULL) {
         return 0; /* As AWS. */
     }
-    if (group_balancer(elbv2, arn) != NULL) {
+    if (elb_group_balancer(elbv2, arn) != NULL) {
         return error_api(err, "ResourceInUse",
                          "Target group '%s' is currently in use by a listener or a rule", arn);
     }
     for (size_t i = 0; i < group->targets_count; i++) {
-        target_forget(ctx, group->targets[i]);
+        elb_target_forget(ctx, group->targets[i]);
     }
     map_remove(&elbv2->groups, slice_z(arn));
     changes_del(ctx->changes, SLICE_LIT("elbv2.group"), slice_z(arn));
     ctx_tags_drop(ctx, arn);
-    group_free(group);
+    elb_group_free(group);
     return 0;
 }

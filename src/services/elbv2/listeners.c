@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int listener_find(const struct elbv2 *elbv2, const char *arn, struct listener **found,
-                  struct error *err)
+int elb_listener_find(const struct elbv2 *elbv2, const char *arn, struct listener **found,
+                      struct error *err)
 {
     *found = arn == NULL ? NULL : map_get_z(&elbv2->listeners, arn);
     if (*found != NULL) {
@@ -22,7 +22,7 @@ int listener_find(const struct elbv2 *elbv2, const char *arn, struct listener **
     return error_api(err, "ListenerNotFound", "One or more listeners not found");
 }
 
-bool action_uses(const struct listener *listener, const char *group_arn)
+bool elb_listener_uses(const struct listener *listener, const char *group_arn)
 {
     for (size_t i = 0; i < listener->actions_count; i++) {
         for (size_t j = 0; j < listener->actions[i].shares_count; j++) {
@@ -117,7 +117,7 @@ static int check_group(struct ctx *ctx, const struct load_balancer *balancer, co
 {
     struct target_group *group;
     struct load_balancer *other;
-    int rc = group_find(elbv2_of(ctx), arn, &group, err);
+    int rc = elb_group_find(elbv2_of(ctx), arn, &group, err);
 
     if (rc != 0) {
         return rc;
@@ -127,7 +127,7 @@ static int check_group(struct ctx *ctx, const struct load_balancer *balancer, co
                          "The target group '%s' is not in the load balancer's VPC '%s'", arn,
                          balancer->vpc);
     }
-    other = group_balancer(elbv2_of(ctx), arn);
+    other = elb_group_balancer(elbv2_of(ctx), arn);
     if (other != NULL && other != balancer) {
         return error_api(err, "TargetGroupAssociationLimit",
                          "The following target groups cannot be associated with more than one "
@@ -345,7 +345,7 @@ static void take_actions(struct listener *listener, const struct doc *in)
         struct listener old = {.actions = listener->actions,
                                .actions_count = listener->actions_count};
 
-        record_close(&listener_record, &old);
+        record_close(&elb_listener_record, &old);
     }
     listener->actions = action;
     listener->actions_count = 1;
@@ -358,7 +358,7 @@ static void touch(struct ctx *ctx, struct load_balancer *balancer)
 
     plane_touch(ctx, balancer);
     for (size_t at = 0; (group = map_next(&elbv2_of(ctx)->groups, &at)) != NULL;) {
-        group_touch(ctx, group);
+        elb_group_touch(ctx, group);
     }
 }
 
@@ -409,7 +409,7 @@ int elbv2_create_listener(struct ctx *ctx, const struct doc *in, struct doc *out
     struct load_balancer *balancer;
     struct listener *listener;
     char id[ID_BYTES], rule_id[ID_BYTES];
-    int rc = balancer_find(elbv2, doc_z(in, M_LoadBalancerArn), &balancer, err);
+    int rc = elb_balancer_find(elbv2, doc_z(in, M_LoadBalancerArn), &balancer, err);
 
     if (rc == 0 && !doc_has(in, M_Protocol)) {
         rc = error_api(err, "ValidationError", "A listener protocol must be specified");
@@ -419,7 +419,7 @@ int elbv2_create_listener(struct ctx *ctx, const struct doc *in, struct doc *out
     }
     rc = rc != 0 ? rc : check_protocol(in, err);
     rc = rc != 0 ? rc : check_port(elbv2, balancer, NULL, doc_int(in, M_Port), err);
-    rc = rc != 0 ? rc : tags_check(in, err);
+    rc = rc != 0 ? rc : elb_tags_check(in, err);
     rc = rc != 0 ? rc : check_actions(ctx, balancer, in, err);
     if (rc != 0) {
         return rc;
@@ -436,8 +436,8 @@ int elbv2_create_listener(struct ctx *ctx, const struct doc *in, struct doc *out
     listener->created_ms = ctx->now_ms;
     take_actions(listener, in);
     map_put(&elbv2->listeners, slice_z(listener->arn), listener);
-    listener_save(ctx, listener);
-    tags_store(ctx, listener->arn, in);
+    elb_listener_save(ctx, listener);
+    elb_tags_store(ctx, listener->arn, in);
     touch(ctx, balancer);
     describe(listener, doc_set_list(out, M_Listeners));
     return 0;
@@ -448,7 +448,7 @@ int elbv2_modify_listener(struct ctx *ctx, const struct doc *in, struct doc *out
     struct elbv2 *elbv2 = elbv2_of(ctx);
     struct load_balancer *balancer;
     struct listener *listener;
-    int rc = listener_find(elbv2, doc_z(in, M_ListenerArn), &listener, err);
+    int rc = elb_listener_find(elbv2, doc_z(in, M_ListenerArn), &listener, err);
 
     if (rc != 0) {
         return rc;
@@ -468,7 +468,7 @@ int elbv2_modify_listener(struct ctx *ctx, const struct doc *in, struct doc *out
     if (doc_has(in, M_DefaultActions)) {
         take_actions(listener, in);
     }
-    listener_save(ctx, listener);
+    elb_listener_save(ctx, listener);
     touch(ctx, balancer);
     describe(listener, doc_set_list(out, M_Listeners));
     return 0;
@@ -479,7 +479,7 @@ int elbv2_delete_listener(struct ctx *ctx, const struct doc *in, struct doc *out
     struct elbv2 *elbv2 = elbv2_of(ctx);
     struct load_balancer *balancer;
     struct listener *listener;
-    int rc = listener_find(elbv2, doc_z(in, M_ListenerArn), &listener, err);
+    int rc = elb_listener_find(elbv2, doc_z(in, M_ListenerArn), &listener, err);
 
     (void)out;
     if (rc != 0) {
@@ -489,7 +489,7 @@ int elbv2_delete_listener(struct ctx *ctx, const struct doc *in, struct doc *out
     map_remove(&elbv2->listeners, slice_z(listener->arn));
     changes_del(ctx->changes, SLICE_LIT("elbv2.listener"), slice_z(listener->arn));
     ctx_tags_drop(ctx, listener->arn);
-    listener_free(listener);
+    elb_listener_free(listener);
     touch(ctx, balancer);
     return 0;
 }
@@ -508,14 +508,14 @@ int elbv2_describe_listeners(struct ctx *ctx, const struct doc *in, struct doc *
                          "You must specify either listener ARNs or a load balancer ARN");
     }
     for (size_t i = 0; i < doc_count(in, M_ListenerArns); i++) {
-        rc = listener_find(elbv2, doc_z_at(in, M_ListenerArns, i), &listener, err);
+        rc = elb_listener_find(elbv2, doc_z_at(in, M_ListenerArns, i), &listener, err);
         if (rc != 0) {
             return rc;
         }
         describe(listener, list);
     }
     if (doc_has(in, M_LoadBalancerArn)) {
-        rc = balancer_find(elbv2, doc_z(in, M_LoadBalancerArn), &balancer, err);
+        rc = elb_balancer_find(elbv2, doc_z(in, M_LoadBalancerArn), &balancer, err);
         for (size_t at = 0; rc == 0 && (listener = map_next(&elbv2->listeners, &at)) != NULL;) {
             if (strcmp(listener->balancer, balancer->arn) == 0) {
                 describe(listener, list);
@@ -568,7 +568,7 @@ int elbv2_describe_rules(struct ctx *ctx, const struct doc *in, struct doc *out,
         describe_rule(listener, list);
     }
     if (doc_has(in, M_ListenerArn)) {
-        rc = listener_find(elbv2, doc_z(in, M_ListenerArn), &listener, err);
+        rc = elb_listener_find(elbv2, doc_z(in, M_ListenerArn), &listener, err);
         if (rc == 0) {
             describe_rule(listener, list);
         }
@@ -588,17 +588,17 @@ static int tagged(const struct elbv2 *elbv2, const char *arn, struct error *err)
     struct listener *listener;
 
     if (strstr(arn, ":loadbalancer/") != NULL) {
-        return balancer_find(elbv2, arn, &balancer, err);
+        return elb_balancer_find(elbv2, arn, &balancer, err);
     }
     if (strstr(arn, ":targetgroup/") != NULL) {
-        return group_find(elbv2, arn, &group, err);
+        return elb_group_find(elbv2, arn, &group, err);
     }
     if (strstr(arn, ":listener-rule/") != NULL) {
         return rule_listener(elbv2, arn) != NULL
                    ? 0
                    : error_api(err, "RuleNotFound", "One or more rules not found");
     }
-    return listener_find(elbv2, arn, &listener, err);
+    return elb_listener_find(elbv2, arn, &listener, err);
 }
 
 static int tagged_all(const struct elbv2 *elbv2, const struct doc *in, struct error *err)
@@ -621,7 +621,7 @@ int elbv2_add_tags(struct ctx *ctx, const struct doc *in, struct doc *out, struc
     int rc = tagged_all(elbv2_of(ctx), in, err);
 
     (void)out;
-    rc = rc != 0 ? rc : tags_check(in, err);
+    rc = rc != 0 ? rc : elb_tags_check(in, err);
     for (size_t i = 0; rc == 0 && i < doc_count(in, M_ResourceArns); i++) {
         const char *arn = doc_z_at(in, M_ResourceArns, i);
         size_t count = tags_of(&ctx->control->tags, arn)->count;
@@ -637,7 +637,7 @@ int elbv2_add_tags(struct ctx *ctx, const struct doc *in, struct doc *out, struc
         }
     }
     for (size_t i = 0; rc == 0 && i < doc_count(in, M_ResourceArns); i++) {
-        tags_store(ctx, doc_z_at(in, M_ResourceArns, i), in);
+        elb_tags_store(ctx, doc_z_at(in, M_ResourceArns, i), in);
     }
     return rc;
 }

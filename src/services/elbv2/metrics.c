@@ -3,7 +3,7 @@
 
 #define TICK_MS 5000
 
-void metrics_tick(struct ctx *ctx, void *data)
+void elb_metrics_tick(struct ctx *ctx, void *data)
 {
     (void)data;
     plane_sync_all(ctx->control); /* What an earlier failure left. */

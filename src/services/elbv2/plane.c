@@ -81,23 +81,23 @@ static struct balancer_backend backend_of(struct elbv2 *elbv2, struct arena *are
                                        .servers = servers};
     bool fail_open = !any_healthy(group);
 
-    backend.least_connections = strcmp(group_attribute(group, "load_balancing.algorithm.type"),
+    backend.least_connections = strcmp(elb_group_attribute(group, "load_balancing.algorithm.type"),
                                        "least_outstanding_requests") == 0;
-    backend.slow_start_s = (int32_t)group_number(group, "slow_start.duration_seconds");
-    if (strcmp(group_attribute(group, "stickiness.enabled"), "true") == 0) {
-        bool by_app = strcmp(group_attribute(group, "stickiness.type"), "app_cookie") == 0;
+    backend.slow_start_s = (int32_t)elb_group_number(group, "slow_start.duration_seconds");
+    if (strcmp(elb_group_attribute(group, "stickiness.enabled"), "true") == 0) {
+        bool by_app = strcmp(elb_group_attribute(group, "stickiness.type"), "app_cookie") == 0;
 
         backend.sticky_s =
-            (int32_t)group_number(group, by_app ? "stickiness.app_cookie.duration_seconds"
-                                                : "stickiness.lb_cookie.duration_seconds");
+            (int32_t)elb_group_number(group, by_app ? "stickiness.app_cookie.duration_seconds"
+                                                    : "stickiness.lb_cookie.duration_seconds");
         backend.sticky_cookie =
-            by_app ? group_attribute(group, "stickiness.app_cookie.cookie_name") : NULL;
+            by_app ? elb_group_attribute(group, "stickiness.app_cookie.cookie_name") : NULL;
     }
     for (size_t i = 0; i < group->targets_count; i++) {
         const struct target *target = group->targets[i];
         struct balancer_server *server = &servers[backend.server_count];
 
-        server->address = target_address(elbv2, target);
+        server->address = elb_target_address(elbv2, target);
         if (server->address == NULL || !server_state(target, fail_open, &server->state)) {
             continue;
         }
@@ -126,7 +126,6 @@ static void want_listener(struct elbv2 *elbv2, struct arena *arena,
 
     (void)address_parse(slice_z(balancer->address), &wanted->spec.listeners[at].address, NULL);
     wanted->spec.listeners[at].port = (uint16_t)listener->port;
-    /* By port, not by order: a listener keeps its number when another goes. */
     wanted->spec.listeners[at].fd = FD_FIRST + (int32_t)at;
     *to = (struct balancer_listener){.name = arena_printf(arena, "l%d", listener->port).data,
                                      .fd = FD_FIRST + (int32_t)at,
@@ -218,24 +217,26 @@ static bool want(struct elbv2 *elbv2, struct arena *arena, const struct load_bal
         }
     }
     for (size_t at = 0; (group = map_next(&elbv2->groups, &at)) != NULL;) {
-        if (group_balancer(elbv2, group->arn) == balancer) {
+        if (elb_group_balancer(elbv2, group->arn) == balancer) {
             backends[http->backend_count++] = backend_of(elbv2, arena, group);
-            hard_stop_s =
-                max_i64(hard_stop_s, group_number(group, "deregistration_delay.timeout_seconds"));
+            hard_stop_s = max_i64(hard_stop_s,
+                                  elb_group_number(group, "deregistration_delay.timeout_seconds"));
         }
     }
     http->socket = compute->driver->haproxy_socket(compute, balancer->plane->id);
     http->socket = http->socket == NULL ? "/dev/null" : http->socket; /* The sim driver's. */
     http->connections_max = CONNECTIONS_MAX;
     http->hard_stop_s = (int32_t)hard_stop_s;
-    http->idle_timeout_s = (int32_t)balancer_number(balancer, "idle_timeout.timeout_seconds");
-    http->client_keep_alive_s = (int32_t)balancer_number(balancer, "client_keep_alive.seconds");
+    http->idle_timeout_s = (int32_t)elb_balancer_number(balancer, "idle_timeout.timeout_seconds");
+    http->client_keep_alive_s = (int32_t)elb_balancer_number(balancer, "client_keep_alive.seconds");
     http->preserve_host =
-        strcmp(balancer_attribute(balancer, "routing.http.preserve_host_header.enabled"), "true") ==
-        0;
+        strcmp(elb_balancer_attribute(balancer, "routing.http.preserve_host_header.enabled"),
+               "true") == 0;
     http->client_port =
-        strcmp(balancer_attribute(balancer, "routing.http.xff_client_port.enabled"), "true") == 0;
-    http->forwarded_for = balancer_attribute(balancer, "routing.http.xff_header_processing.mode");
+        strcmp(elb_balancer_attribute(balancer, "routing.http.xff_client_port.enabled"), "true") ==
+        0;
+    http->forwarded_for =
+        elb_balancer_attribute(balancer, "routing.http.xff_header_processing.mode");
     http->listeners = listeners;
     http->listener_count = wanted->spec.listener_count;
     http->backends = backends;
@@ -473,7 +474,7 @@ static void take_verdict(struct ctx *ctx, void *data)
     balancer->state = STATE_ACTIVE;
     if (!balancer->was_active) {
         balancer->was_active = true;
-        balancer_save(ctx, balancer);
+        elb_balancer_save(ctx, balancer);
         log_info("load-balancer name=%s state=active address=%s", balancer->name,
                  balancer->address);
     }

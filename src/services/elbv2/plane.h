@@ -19,14 +19,14 @@ struct plane_server {
 
 struct plane {
     struct control *control;
-    char *balancer;    /* ARN */
-    char id[ID_BYTES]; /* compute's name of it, "lb-<16 hex>" */
-    bool running;      /* HAProxy serves, as far as we know. */
-    bool known;        /* shape and servers are what it has. */
-    bool busy;         /* compute or the socket were asked and have not answered. */
-    bool again;        /* Something changed meanwhile. */
-    bool reload;       /* It disagreed with us: a successor puts that right. */
-    uint64_t shape;    /* Hash. */
+    char *balancer; /* ARN */
+    char id[32];    /* compute's name of it, "lb-<16 hex>" */
+    bool running;   /* HAProxy serves, as far as we know. */
+    bool known;     /* shape and servers are what it has. */
+    bool busy;      /* compute or the socket were asked and have not answered. */
+    bool again;     /* Something changed meanwhile. */
+    bool reload;    /* It disagreed with us: a successor puts that right. */
+    uint64_t shape; /* Hash. */
     struct plane_server *servers;
     size_t server_count, server_room;
     struct balancer_socket *socket;

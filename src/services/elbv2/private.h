@@ -153,58 +153,59 @@ static inline struct elbv2 *elbv2_of(const struct ctx *ctx)
 }
 
 /* records.c: memory and store. Free with the matching _free; all accept NULL. */
-extern const struct record balancer_record, listener_record, group_record, target_record;
-void balancer_free(struct load_balancer *balancer);
-void listener_free(struct listener *listener);
-void group_free(struct target_group *group); /* And its targets. */
-void target_free(struct target *target);
-void balancer_save(struct ctx *ctx, const struct load_balancer *balancer);
-void listener_save(struct ctx *ctx, const struct listener *listener);
-void group_save(struct ctx *ctx, const struct target_group *group);
-void target_save(struct ctx *ctx, const struct target *target);
-void target_forget(struct ctx *ctx, const struct target *target);         /* In the store only. */
-void group_add_target(struct target_group *group, struct target *target); /* Takes it. */
+extern const struct record elb_balancer_record, elb_listener_record, elb_group_record,
+    elb_target_record;
+void elb_balancer_free(struct load_balancer *balancer);
+void elb_listener_free(struct listener *listener);
+void elb_group_free(struct target_group *group); /* And its targets. */
+void elb_target_free(struct target *target);
+void elb_balancer_save(struct ctx *ctx, const struct load_balancer *balancer);
+void elb_listener_save(struct ctx *ctx, const struct listener *listener);
+void elb_group_save(struct ctx *ctx, const struct target_group *group);
+void elb_target_save(struct ctx *ctx, const struct target *target);
+void elb_target_forget(struct ctx *ctx, const struct target *target); /* In the store only. */
+void elb_group_add_target(struct target_group *group, struct target *target); /* Takes it. */
 int elbv2_load(struct control *control, struct slice kind, struct slice id, struct slice body,
                struct error *err);
 
 /* Finding; the failing ones answer AWS's errors. */
-int balancer_find(const struct elbv2 *elbv2, const char *arn, struct load_balancer **found,
-                  struct error *err);
-int listener_find(const struct elbv2 *elbv2, const char *arn, struct listener **found,
-                  struct error *err);
-int group_find(const struct elbv2 *elbv2, const char *arn, struct target_group **found,
-               struct error *err);
-struct load_balancer *balancer_named(const struct elbv2 *elbv2, const char *name);
-struct target_group *group_named(const struct elbv2 *elbv2, const char *name);
-struct target *group_target(const struct target_group *group, const char *id, int32_t port);
+int elb_balancer_find(const struct elbv2 *elbv2, const char *arn, struct load_balancer **found,
+                      struct error *err);
+int elb_listener_find(const struct elbv2 *elbv2, const char *arn, struct listener **found,
+                      struct error *err);
+int elb_group_find(const struct elbv2 *elbv2, const char *arn, struct target_group **found,
+                   struct error *err);
+struct load_balancer *elb_balancer_named(const struct elbv2 *elbv2, const char *name);
+struct target_group *elb_group_named(const struct elbv2 *elbv2, const char *name);
+struct target *elb_group_target(const struct target_group *group, const char *id, int32_t port);
 
 /* What a listener's actions name. */
-bool action_uses(const struct listener *listener, const char *group_arn);
+bool elb_listener_uses(const struct listener *listener, const char *group_arn);
 /* The balancer whose listener forwards to the group; NULL: none. */
-struct load_balancer *group_balancer(const struct elbv2 *elbv2, const char *group_arn);
-bool balancer_has_zone(const struct load_balancer *balancer, const char *zone);
+struct load_balancer *elb_group_balancer(const struct elbv2 *elbv2, const char *group_arn);
+bool elb_balancer_has_zone(const struct load_balancer *balancer, const char *zone);
 
 /* attributes.c */
 /* The value, or the default. */
-const char *group_attribute(const struct target_group *group, const char *key);
-const char *balancer_attribute(const struct load_balancer *balancer, const char *key);
-int64_t group_number(const struct target_group *group, const char *key);
-int64_t balancer_number(const struct load_balancer *balancer, const char *key);
+const char *elb_group_attribute(const struct target_group *group, const char *key);
+const char *elb_balancer_attribute(const struct load_balancer *balancer, const char *key);
+int64_t elb_group_number(const struct target_group *group, const char *key);
+int64_t elb_balancer_number(const struct load_balancer *balancer, const char *key);
 
 /* targets.c */
-struct elbv2_target_health target_health(const struct elbv2 *elbv2, const struct target *target,
-                                         char description[HEALTH_TEXT_BYTES]);
+struct elbv2_target_health elb_target_health(const struct elbv2 *elbv2, const struct target *target,
+                                             char description[HEALTH_TEXT_BYTES]);
 /* After a change that may touch targets' states: tell who listens, have the balancer's HAProxy
  * told, arm the timer. */
-void group_touch(struct ctx *ctx, struct target_group *group);
+void elb_group_touch(struct ctx *ctx, struct target_group *group);
 /* Probes that are due, drains that are over; then the timer again. */
-void targets_tick(struct ctx *ctx, void *data);
-void targets_schedule(struct elbv2 *elbv2);
-void targets_instance_changed(struct ctx *ctx, void *data, const struct ec2_instance *instance);
+void elb_targets_tick(struct ctx *ctx, void *data);
+void elb_targets_schedule(struct elbv2 *elbv2);
+void elb_targets_instance_changed(struct ctx *ctx, void *data, const struct ec2_instance *instance);
 /* Where the target's requests go: the instance's private address, or the address itself; NULL when
  * it has none now. */
-const char *target_address(const struct elbv2 *elbv2, const struct target *target);
-int32_t target_check_port(const struct target *target);
+const char *elb_target_address(const struct elbv2 *elbv2, const struct target *target);
+int32_t elb_target_check_port(const struct target *target);
 
 /* plane.c: the balancer's HAProxy is brought to what is wanted once ctx is on disk. */
 void plane_touch(struct ctx *ctx, struct load_balancer *balancer);
@@ -213,18 +214,18 @@ void plane_drop(struct ctx *ctx, struct load_balancer *balancer);
 void plane_free(struct plane *plane);
 
 /* metrics.c */
-void metrics_tick(struct ctx *ctx, void *data);
+void elb_metrics_tick(struct ctx *ctx, void *data);
 
 /* balancers.c and others: checks that several actions share. */
-int name_check(const char *what, struct slice name, struct error *err);
-int tags_check(const struct doc *in, struct error *err);
-void tags_store(struct ctx *ctx, const char *arn, const struct doc *in);
+int elb_name_check(const char *what, struct slice name, struct error *err);
+int elb_tags_check(const struct doc *in, struct error *err);
+void elb_tags_store(struct ctx *ctx, const char *arn, const struct doc *in);
 /* Sets *@from..*@to to the page, and NextMarker in @out. */
-int page_cut(struct ctx *ctx, const struct doc *in, struct doc *out, const char *action,
-             size_t count, size_t *from, size_t *to, struct error *err);
-void group_describe(struct ctx *ctx, const struct target_group *group, struct doc *list);
+int elb_page_cut(struct ctx *ctx, const struct doc *in, struct doc *out, const char *action,
+                 size_t count, size_t *from, size_t *to, struct error *err);
+void elb_group_describe(struct ctx *ctx, const struct target_group *group, struct doc *list);
 
 /* A copy, or the old text when @text is NULL. */
-void text_set(char **text, const char *value);
+void elb_text_set(char **text, const char *value);
 
 #endif /* SERVICES_ELBV2_PRIVATE_H */

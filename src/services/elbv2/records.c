@@ -37,7 +37,7 @@ static const struct record_field balancer_fields[] = {
     RECORD_LIST(struct load_balancer, zones, zone_record),
     RECORD_STRUCT(struct load_balancer, attributes, attributes_record),
 };
-const struct record balancer_record = RECORD(struct load_balancer, balancer_fields);
+const struct record elb_balancer_record = RECORD(struct load_balancer, balancer_fields);
 
 static const struct record_field share_fields[] = {
     RECORD_TEXT(struct share, group),
@@ -69,7 +69,7 @@ static const struct record_field listener_fields[] = {
     RECORD_TEXT(struct listener, rule),      RECORD_I32(struct listener, port),
     RECORD_I64(struct listener, created_ms), RECORD_LIST(struct listener, actions, action_record),
 };
-const struct record listener_record = RECORD(struct listener, listener_fields);
+const struct record elb_listener_record = RECORD(struct listener, listener_fields);
 
 static const char *const health_names[] = {"initial", "healthy", "unhealthy"};
 static const char *const end_names[] = {"answered", "timed-out", "failed", "internal"};
@@ -89,7 +89,7 @@ static const struct record_field target_fields[] = {
     RECORD_I64(struct target, drain_until_ms),
     RECORD_STRUCT(struct target, health, health_record),
 };
-const struct record target_record = RECORD(struct target, target_fields);
+const struct record elb_target_record = RECORD(struct target, target_fields);
 
 static const struct record_field group_fields[] = {
     RECORD_TEXT(struct target_group, arn),
@@ -111,9 +111,9 @@ static const struct record_field group_fields[] = {
     RECORD_I32(struct target_group, unhealthy_count),
     RECORD_STRUCT(struct target_group, attributes, attributes_record),
 };
-const struct record group_record = RECORD(struct target_group, group_fields);
+const struct record elb_group_record = RECORD(struct target_group, group_fields);
 
-void text_set(char **text, const char *value)
+void elb_text_set(char **text, const char *value)
 {
     if (value != NULL) {
         char *copy = mem_strdup(value);
@@ -123,40 +123,40 @@ void text_set(char **text, const char *value)
     }
 }
 
-void balancer_free(struct load_balancer *balancer)
+void elb_balancer_free(struct load_balancer *balancer)
 {
     if (balancer != NULL) {
         plane_free(balancer->plane);
         free(balancer->state_reason);
-        record_close(&balancer_record, balancer);
+        record_close(&elb_balancer_record, balancer);
         free(balancer);
     }
 }
 
-void listener_free(struct listener *listener)
+void elb_listener_free(struct listener *listener)
 {
     if (listener != NULL) {
-        record_close(&listener_record, listener);
+        record_close(&elb_listener_record, listener);
         free(listener);
     }
 }
 
-void target_free(struct target *target)
+void elb_target_free(struct target *target)
 {
     if (target != NULL) {
-        record_close(&target_record, target);
+        record_close(&elb_target_record, target);
         free(target);
     }
 }
 
-void group_free(struct target_group *group)
+void elb_group_free(struct target_group *group)
 {
     if (group != NULL) {
         for (size_t i = 0; i < group->targets_count; i++) {
-            target_free(group->targets[i]);
+            elb_target_free(group->targets[i]);
         }
         free(group->targets);
-        record_close(&group_record, group);
+        record_close(&elb_group_record, group);
         free(group);
     }
 }
@@ -168,21 +168,21 @@ void group_free(struct target_group *group)
 #define KIND_LISTENER SLICE_LIT("elbv2.listener")
 #define KIND_TARGET SLICE_LIT("elbv2.target")
 
-void balancer_save(struct ctx *ctx, const struct load_balancer *balancer)
+void elb_balancer_save(struct ctx *ctx, const struct load_balancer *balancer)
 {
-    changes_put_record(ctx->changes, KIND_BALANCER, slice_z(balancer->arn), &balancer_record,
+    changes_put_record(ctx->changes, KIND_BALANCER, slice_z(balancer->arn), &elb_balancer_record,
                        balancer);
 }
 
-void listener_save(struct ctx *ctx, const struct listener *listener)
+void elb_listener_save(struct ctx *ctx, const struct listener *listener)
 {
-    changes_put_record(ctx->changes, KIND_LISTENER, slice_z(listener->arn), &listener_record,
+    changes_put_record(ctx->changes, KIND_LISTENER, slice_z(listener->arn), &elb_listener_record,
                        listener);
 }
 
-void group_save(struct ctx *ctx, const struct target_group *group)
+void elb_group_save(struct ctx *ctx, const struct target_group *group)
 {
-    changes_put_record(ctx->changes, KIND_GROUP, slice_z(group->arn), &group_record, group);
+    changes_put_record(ctx->changes, KIND_GROUP, slice_z(group->arn), &elb_group_record, group);
 }
 
 static struct slice target_key(struct ctx *ctx, const struct target *target)
@@ -190,17 +190,18 @@ static struct slice target_key(struct ctx *ctx, const struct target *target)
     return arena_printf(ctx->arena, "%s %s %d", target->group, target->id, target->port);
 }
 
-void target_save(struct ctx *ctx, const struct target *target)
+void elb_target_save(struct ctx *ctx, const struct target *target)
 {
-    changes_put_record(ctx->changes, KIND_TARGET, target_key(ctx, target), &target_record, target);
+    changes_put_record(ctx->changes, KIND_TARGET, target_key(ctx, target), &elb_target_record,
+                       target);
 }
 
-void target_forget(struct ctx *ctx, const struct target *target)
+void elb_target_forget(struct ctx *ctx, const struct target *target)
 {
     changes_del(ctx->changes, KIND_TARGET, target_key(ctx, target));
 }
 
-void group_add_target(struct target_group *group, struct target *target)
+void elb_group_add_target(struct target_group *group, struct target *target)
 {
     group->targets =
         mem_grow(group->targets, group->targets_count, &group->targets_room, sizeof(target));
@@ -214,14 +215,14 @@ static int load_target(struct elbv2 *elbv2, struct slice body, struct error *err
 {
     struct target *target = mem_calloc(1, sizeof(*target));
     struct target_group *group;
-    int rc = record_load(&target_record, target, body, err);
+    int rc = record_load(&elb_target_record, target, body, err);
 
     group = rc == 0 ? map_get_z(&elbv2->groups, target->group) : NULL;
     if (group == NULL) {
         free(target);
         return rc != 0 ? rc : error_set(err, ERR_INTERNAL, "a target without its group");
     }
-    group_add_target(group, target);
+    elb_group_add_target(group, target);
     return 0;
 }
 
@@ -253,7 +254,7 @@ int elbv2_load(struct control *control, struct slice kind, struct slice id, stru
     } else if (slice_equal(kind, KIND_BALANCER)) {
         struct load_balancer *balancer = mem_calloc(1, sizeof(*balancer));
 
-        rc = record_load(&balancer_record, balancer, body, err);
+        rc = record_load(&elb_balancer_record, balancer, body, err);
         if (rc != 0) {
             free(balancer);
             return rc;
@@ -264,7 +265,7 @@ int elbv2_load(struct control *control, struct slice kind, struct slice id, stru
     } else if (slice_equal(kind, KIND_GROUP)) {
         struct target_group *group = mem_calloc(1, sizeof(*group));
 
-        rc = record_load(&group_record, group, body, err);
+        rc = record_load(&elb_group_record, group, body, err);
         if (rc != 0) {
             free(group);
             return rc;
@@ -273,7 +274,7 @@ int elbv2_load(struct control *control, struct slice kind, struct slice id, stru
     } else if (slice_equal(kind, KIND_LISTENER)) {
         struct listener *listener = mem_calloc(1, sizeof(*listener));
 
-        rc = record_load(&listener_record, listener, body, err);
+        rc = record_load(&elb_listener_record, listener, body, err);
         if (rc != 0) {
             free(listener);
             return rc;

@@ -22,19 +22,19 @@ static int start(struct ctx *ctx, struct error *err)
     struct target_group *group;
 
     (void)err;
-    elbv2->timer = control_timer_open(ctx->control, targets_tick, NULL);
-    elbv2->metrics = control_timer_open(ctx->control, metrics_tick, NULL);
-    ec2_on_instance_change(ctx->control, targets_instance_changed, NULL);
+    elbv2->timer = control_timer_open(ctx->control, elb_targets_tick, NULL);
+    elbv2->metrics = control_timer_open(ctx->control, elb_metrics_tick, NULL);
+    ec2_on_instance_change(ctx->control, elb_targets_instance_changed, NULL);
     for (size_t at = 0; (group = map_next(&elbv2->groups, &at)) != NULL;) {
         for (size_t i = 0; i < group->targets_count; i++) {
             group->targets[i]->probed = group->targets[i]->health.state != HEALTH_INITIAL;
         }
-        group_touch(ctx, group);
+        elb_group_touch(ctx, group);
     }
     for (size_t at = 0; (balancer = map_next(&elbv2->balancers, &at)) != NULL;) {
         plane_touch(ctx, balancer);
     }
-    metrics_tick(ctx, NULL);
+    elb_metrics_tick(ctx, NULL);
     return 0;
 }
 
@@ -50,13 +50,13 @@ static void close_elbv2(struct control *control)
     control_timer_close(elbv2->timer);
     control_timer_close(elbv2->metrics);
     for (size_t at = 0; (thing = map_next(&elbv2->balancers, &at)) != NULL;) {
-        balancer_free(thing);
+        elb_balancer_free(thing);
     }
     for (size_t at = 0; (thing = map_next(&elbv2->listeners, &at)) != NULL;) {
-        listener_free(thing);
+        elb_listener_free(thing);
     }
     for (size_t at = 0; (thing = map_next(&elbv2->groups, &at)) != NULL;) {
-        group_free(thing);
+        elb_group_free(thing);
     }
     map_close(&elbv2->balancers);
     map_close(&elbv2->listeners);

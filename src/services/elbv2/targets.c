@@ -14,7 +14,7 @@
  * up more. The others wait for the next turn. */
 #define PROBES_MAX 64
 
-struct target *group_target(const struct target_group *group, const char *id, int32_t port)
+struct target *elb_group_target(const struct target_group *group, const char *id, int32_t port)
 {
     for (size_t i = 0; i < group->targets_count; i++) {
         if (group->targets[i]->port == port && strcmp(group->targets[i]->id, id) == 0) {
@@ -32,7 +32,7 @@ static const struct ec2_instance *target_instance(const struct elbv2 *elbv2,
                : ec2_instance_at(elbv2->control, target->owner->vpc, target->id);
 }
 
-const char *target_address(const struct elbv2 *elbv2, const struct target *target)
+const char *elb_target_address(const struct elbv2 *elbv2, const struct target *target)
 {
     const struct ec2_instance *instance;
 
@@ -43,7 +43,7 @@ const char *target_address(const struct elbv2 *elbv2, const struct target *targe
     return instance == NULL ? NULL : instance->address;
 }
 
-int32_t target_check_port(const struct target *target)
+int32_t elb_target_check_port(const struct target *target)
 {
     int64_t port;
 
@@ -67,13 +67,13 @@ static bool is_unfit(const struct ec2_instance *instance)
     return instance == NULL || (instance->state != EC2_PENDING && instance->state != EC2_RUNNING);
 }
 
-struct elbv2_target_health target_health(const struct elbv2 *elbv2, const struct target *target,
-                                         char description[HEALTH_TEXT_BYTES])
+struct elbv2_target_health elb_target_health(const struct elbv2 *elbv2, const struct target *target,
+                                             char description[HEALTH_TEXT_BYTES])
 {
     static const enum elbv2_target_state states[] = {[HEALTH_INITIAL] = ELBV2_INITIAL,
                                                      [HEALTH_HEALTHY] = ELBV2_HEALTHY,
                                                      [HEALTH_UNHEALTHY] = ELBV2_UNHEALTHY};
-    const struct load_balancer *balancer = group_balancer(elbv2, target->owner->arn);
+    const struct load_balancer *balancer = elb_group_balancer(elbv2, target->owner->arn);
     const struct ec2_instance *instance = target_instance(elbv2, target);
     const char *reason;
 
@@ -91,7 +91,7 @@ struct elbv2_target_health target_health(const struct elbv2 *elbv2, const struct
                     "Target group is not configured to receive traffic from the load balancer",
                     description);
     }
-    if (instance != NULL && !balancer_has_zone(balancer, instance->zone)) {
+    if (instance != NULL && !elb_balancer_has_zone(balancer, instance->zone)) {
         return says(ELBV2_UNUSED, "Target.NotInUse",
                     "Target is in an Availability Zone that is not enabled for the load balancer",
                     description);
@@ -124,17 +124,17 @@ static void tell(struct ctx *ctx, const char *arn, const struct news *news)
     }
 }
 
-void group_touch(struct ctx *ctx, struct target_group *group)
+void elb_group_touch(struct ctx *ctx, struct target_group *group)
 {
     struct elbv2 *elbv2 = elbv2_of(ctx);
-    struct load_balancer *balancer = group_balancer(elbv2, group->arn);
+    struct load_balancer *balancer = elb_group_balancer(elbv2, group->arn);
     struct news *first = NULL, **last = &first;
     const char *arn = arena_strdup(ctx->arena, slice_z(group->arn));
 
     for (size_t i = 0; i < group->targets_count; i++) {
         struct target *target = group->targets[i];
         char description[HEALTH_TEXT_BYTES];
-        struct elbv2_target_health now = target_health(elbv2, target, description);
+        struct elbv2_target_health now = elb_target_health(elbv2, target, description);
 
         if (now.state == target->shown && strcmp(now.reason, target->shown_reason) == 0) {
             continue;
@@ -151,7 +151,7 @@ void group_touch(struct ctx *ctx, struct target_group *group)
     if (balancer != NULL) {
         plane_touch(ctx, balancer);
     }
-    targets_schedule(elbv2);
+    elb_targets_schedule(elbv2);
     tell(ctx, arn, first); /* Last: they may change targets themselves. */
 }
 
@@ -203,7 +203,7 @@ static int check_target(struct ctx *ctx, const struct target_group *group, const
 static void register_one(struct ctx *ctx, struct target_group *group, const char *id, int32_t port,
                          const char *zone)
 {
-    struct target *target = group_target(group, id, port);
+    struct target *target = elb_group_target(group, id, port);
 
     if (target != NULL && target->drain_until_ms == 0) {
         return; /* Again: nothing changes. */
@@ -214,20 +214,20 @@ static void register_one(struct ctx *ctx, struct target_group *group, const char
         target->id = mem_strdup(id);
         target->zone = mem_strdup(zone);
         target->port = port;
-        group_add_target(group, target);
+        elb_group_add_target(group, target);
     }
     target->registered_ms = ctx->now_ms;
     target->drain_until_ms = 0;
     target->health = (struct health){0};
     target->probed = false;
     target->probe_ms = ctx->now_ms;
-    target_save(ctx, target);
+    elb_target_save(ctx, target);
 }
 
 /* Drop what is drained: from the group, the store and HAProxy. */
 static void remove_drained(struct ctx *ctx, struct target_group *group)
 {
-    struct load_balancer *balancer = group_balancer(elbv2_of(ctx), group->arn);
+    struct load_balancer *balancer = elb_group_balancer(elbv2_of(ctx), group->arn);
     struct news *first = NULL, **last = &first;
     const char *arn = arena_strdup(ctx->arena, slice_z(group->arn));
     size_t kept = 0;
@@ -244,8 +244,8 @@ static void remove_drained(struct ctx *ctx, struct target_group *group)
         (*last)->state = ELBV2_ABSENT;
         last = &(*last)->next;
         log_info("target group=%s id=%s port=%d state=gone", group->name, target->id, target->port);
-        target_forget(ctx, target);
-        target_free(target);
+        elb_target_forget(ctx, target);
+        elb_target_free(target);
     }
     group->targets_count = kept;
     if (first != NULL && balancer != NULL) {
@@ -259,18 +259,18 @@ static void deregister_one(struct ctx *ctx, struct target *target)
     struct elbv2 *elbv2 = elbv2_of(ctx);
     struct target_group *group = target->owner;
     const struct ec2_instance *instance = target_instance(elbv2, target);
-    int64_t delay_ms = group_number(group, "deregistration_delay.timeout_seconds") * 1000;
+    int64_t delay_ms = elb_group_number(group, "deregistration_delay.timeout_seconds") * 1000;
 
     if (target->drain_until_ms != 0) {
         return;
     }
     /* Nobody waits for requests that cannot be. */
-    if (group_balancer(elbv2, group->arn) == NULL ||
+    if (elb_group_balancer(elbv2, group->arn) == NULL ||
         (strcmp(group->type, "instance") == 0 && is_unfit(instance))) {
         delay_ms = 0;
     }
     target->drain_until_ms = ctx->now_ms + delay_ms;
-    target_save(ctx, target);
+    elb_target_save(ctx, target);
 }
 
 /* The timer. */
@@ -284,7 +284,7 @@ static bool is_probed(const struct elbv2 *elbv2, const struct target *target)
            (instance == NULL || instance->state == EC2_RUNNING);
 }
 
-void targets_schedule(struct elbv2 *elbv2)
+void elb_targets_schedule(struct elbv2 *elbv2)
 {
     int64_t next_ms = INT64_MAX;
     struct target_group *group;
@@ -320,7 +320,7 @@ static void probe_ended(struct ctx *ctx, void *data)
     struct elbv2 *elbv2 = elbv2_of(ctx);
     struct probe *probe = data;
     struct target_group *group = map_get_z(&elbv2->groups, probe->group);
-    struct target *target = group == NULL ? NULL : group_target(group, probe->id, probe->port);
+    struct target *target = group == NULL ? NULL : elb_group_target(group, probe->id, probe->port);
     struct health_rule rule;
 
     elbv2->probing--;
@@ -329,7 +329,7 @@ static void probe_ended(struct ctx *ctx, void *data)
     }
     target->probing = false;
     if (target->registered_ms != probe->registered_ms || target->drain_until_ms != 0) {
-        targets_schedule(elbv2);
+        elb_targets_schedule(elbv2);
         return;
     }
     rule = (struct health_rule){.healthy_count = group->healthy_count,
@@ -338,10 +338,10 @@ static void probe_ended(struct ctx *ctx, void *data)
         return; /* Never: it was checked. */
     }
     if (health_take(&target->health, &rule, probe->end, probe->code)) {
-        target_save(ctx, target);
-        group_touch(ctx, group);
+        elb_target_save(ctx, target);
+        elb_group_touch(ctx, group);
     } else {
-        targets_schedule(elbv2);
+        elb_targets_schedule(elbv2);
     }
 }
 
@@ -386,10 +386,10 @@ static void start_probe(struct ctx *ctx, struct target *target)
     struct elbv2 *elbv2 = elbv2_of(ctx);
     struct compute *compute = ctx->control->compute;
     const struct target_group *group = target->owner;
-    const struct load_balancer *balancer = group_balancer(elbv2, group->arn);
+    const struct load_balancer *balancer = elb_group_balancer(elbv2, group->arn);
     const struct ec2_instance *instance = target_instance(elbv2, target);
-    const char *address = target_address(elbv2, target);
-    struct compute_probe spec = {.port = (uint16_t)target_check_port(target),
+    const char *address = elb_target_address(elbv2, target);
+    struct compute_probe spec = {.port = (uint16_t)elb_target_check_port(target),
                                  .path = group->check_path,
                                  .timeout_ms = group->check_timeout_s * 1000};
     struct probe *probe;
@@ -434,11 +434,11 @@ static void tick_group(struct ctx *ctx, struct target_group *group)
         start_probe(ctx, target);
     }
     if (first) { /* Registration is over, checking has begun. */
-        group_touch(ctx, group);
+        elb_group_touch(ctx, group);
     }
 }
 
-void targets_tick(struct ctx *ctx, void *data)
+void elb_targets_tick(struct ctx *ctx, void *data)
 {
     struct elbv2 *elbv2 = elbv2_of(ctx);
     struct target_group *group;
@@ -450,11 +450,11 @@ void targets_tick(struct ctx *ctx, void *data)
     for (size_t at = 0; (group = map_next(&elbv2->groups, &at)) != NULL;) {
         tick_group(ctx, group);
     }
-    targets_schedule(elbv2);
+    elb_targets_schedule(elbv2);
 }
 
 /* News from EC2. */
-void targets_instance_changed(struct ctx *ctx, void *data, const struct ec2_instance *instance)
+void elb_targets_instance_changed(struct ctx *ctx, void *data, const struct ec2_instance *instance)
 {
     struct elbv2 *elbv2 = elbv2_of(ctx);
     const char *id = arena_strdup(ctx->arena, slice_z(instance->id));
@@ -474,17 +474,17 @@ void targets_instance_changed(struct ctx *ctx, void *data, const struct ec2_inst
             touched = true;
             if (gone) { /* A terminated instance is deregistered by itself. */
                 target->drain_until_ms = ctx->now_ms;
-                target_save(ctx, target);
+                elb_target_save(ctx, target);
             } else if (running && target->drain_until_ms == 0 &&
                        target->shown == ELBV2_UNUSED) { /* It was stopped. */
                 target->health = (struct health){0};
                 target->probed = false;
                 target->probe_ms = ctx->now_ms;
-                target_save(ctx, target);
+                elb_target_save(ctx, target);
             }
         }
         if (touched) {
-            group_touch(ctx, group);
+            elb_group_touch(ctx, group);
         }
     }
 }
@@ -500,18 +500,19 @@ int64_t elbv2_target_group_delay_ms(const struct control *control, const char *a
 {
     const struct target_group *group = map_get_z(&control->elbv2->groups, arn);
 
-    return group == NULL ? 0 : group_number(group, "deregistration_delay.timeout_seconds") * 1000;
+    return group == NULL ? 0
+                         : elb_group_number(group, "deregistration_delay.timeout_seconds") * 1000;
 }
 
 bool elbv2_target_group_in_use(const struct control *control, const char *arn)
 {
-    return group_balancer(control->elbv2, arn) != NULL;
+    return elb_group_balancer(control->elbv2, arn) != NULL;
 }
 
 int elbv2_register(struct ctx *ctx, const char *arn, const char *instance, struct error *err)
 {
     struct target_group *group;
-    int rc = group_find(elbv2_of(ctx), arn, &group, err);
+    int rc = elb_group_find(elbv2_of(ctx), arn, &group, err);
 
     rc = rc != 0 ? rc : check_target(ctx, group, instance, true, err);
     if (rc != 0) {
@@ -522,7 +523,7 @@ int elbv2_register(struct ctx *ctx, const char *arn, const char *instance, struc
                          TARGETS_PER_GROUP_MAX);
     }
     register_one(ctx, group, instance, group->port, NULL);
-    group_touch(ctx, group);
+    elb_group_touch(ctx, group);
     return 0;
 }
 
@@ -538,7 +539,7 @@ void elbv2_deregister(struct ctx *ctx, const char *arn, const char *instance)
         }
     }
     if (touched) {
-        group_touch(ctx, group);
+        elb_group_touch(ctx, group);
     }
 }
 
@@ -561,7 +562,7 @@ struct elbv2_target_health elbv2_target_health(const struct control *control, co
         if (strcmp(group->targets[i]->id, instance) != 0) {
             continue;
         }
-        health = target_health(control->elbv2, group->targets[i], text);
+        health = elb_target_health(control->elbv2, group->targets[i], text);
         if (rank[health.state] > rank[worst.state]) {
             memcpy(description, text, sizeof(text));
             worst = (struct elbv2_target_health){health.state, health.reason, description};
@@ -583,7 +584,7 @@ int elbv2_register_targets(struct ctx *ctx, const struct doc *in, struct doc *ou
                            struct error *err)
 {
     struct target_group *group;
-    int rc = group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
+    int rc = elb_group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
 
     (void)out;
     for (size_t i = 0; rc == 0 && i < doc_count(in, M_Targets); i++) {
@@ -603,7 +604,7 @@ int elbv2_register_targets(struct ctx *ctx, const struct doc *in, struct doc *ou
                      (int32_t)doc_int_or(target, M_Port, group->port),
                      doc_z(target, M_AvailabilityZone));
     }
-    group_touch(ctx, group);
+    elb_group_touch(ctx, group);
     return 0;
 }
 
@@ -611,7 +612,7 @@ int elbv2_deregister_targets(struct ctx *ctx, const struct doc *in, struct doc *
                              struct error *err)
 {
     struct target_group *group;
-    int rc = group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
+    int rc = elb_group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
 
     (void)out;
     if (rc != 0) {
@@ -629,7 +630,7 @@ int elbv2_deregister_targets(struct ctx *ctx, const struct doc *in, struct doc *
             }
         }
     }
-    group_touch(ctx, group);
+    elb_group_touch(ctx, group);
     return 0;
 }
 
@@ -641,14 +642,14 @@ static void describe(struct ctx *ctx, const struct target *target, struct doc *l
         [ELBV2_UNUSED] = "unused",          [ELBV2_DRAINING] = "draining",
         [ELBV2_UNAVAILABLE] = "unavailable"};
     char description[HEALTH_TEXT_BYTES];
-    struct elbv2_target_health health = target_health(elbv2_of(ctx), target, description);
+    struct elbv2_target_health health = elb_target_health(elbv2_of(ctx), target, description);
     struct doc *item = doc_list_add_struct(list), *part;
 
     part = doc_set_struct(item, M_Target);
     doc_set_z(part, M_Id, target->id);
     doc_set_int(part, M_Port, target->port);
     doc_set_z(part, M_AvailabilityZone, target->zone);
-    doc_set_format(item, M_HealthCheckPort, "%d", target_check_port(target));
+    doc_set_format(item, M_HealthCheckPort, "%d", elb_target_check_port(target));
     part = doc_set_struct(item, M_TargetHealth);
     doc_set_z(part, M_State, names[health.state]);
     if (health.reason[0] != '\0') {
@@ -679,7 +680,7 @@ int elbv2_describe_target_health(struct ctx *ctx, const struct doc *in, struct d
 {
     struct doc *list = doc_set_list(out, M_TargetHealthDescriptions);
     struct target_group *group;
-    int rc = group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
+    int rc = elb_group_find(elbv2_of(ctx), doc_z(in, M_TargetGroupArn), &group, err);
 
     if (rc != 0) {
         return rc;
