@@ -2,10 +2,12 @@
 
 #include "services/cloudformation/cloudformation.h"
 #include "services/dynamodb/dynamodb.h"
+#include "services/ec2/ec2.h"
 #include "services/iam/iam.h"
 
 const struct service *const musterd_services[] = {
     &iam_service,
+    &ec2_service,
     &dynamodb_service,
     &cloudformation_service,
 };

@@ -68,6 +68,7 @@ struct ec2_instance {
     int64_t imds_hops;
     char *cpu_credits; /* NULL: none. */
     char *tenancy;     /* NULL: default. */
+    bool wants_public; /* Gets a new public address at every start. */
 };
 
 /* NULL when there is none. Terminated instances are found for an hour. */
@@ -117,7 +118,7 @@ void ec2_stop(struct ctx *ctx, const char *id);
 /* A launch template version. */
 struct ec2_template {
     const char *id, *name;
-    int64_t version;         /* A number, also where an alias was given. */
+    int64_t version;          /* A number, also where an alias was given. */
     const char *image, *type; /* Of its data; NULL: not in it. */
 };
 
