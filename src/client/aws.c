@@ -37,6 +37,7 @@ struct aws_call {
     bool refreshed; /* Fresh credentials were fetched for it once. */
     struct http_call *http;
     uv_timer_t *timer;
+    struct error *failure; /* To be told at the next turn of the loop. */
     aws_done_fn *done;
     void *data;
 };
@@ -55,6 +56,7 @@ struct aws_client {
 };
 
 static void send_call(struct aws_call *call);
+static void fail_call(struct aws_call *call, const struct error *err);
 static void fetch(struct aws_client *client);
 
 int aws_client_open(const struct aws_client_options *options, struct aws_client **result,
@@ -114,6 +116,7 @@ static void free_call(struct aws_call *call)
         uv_close((uv_handle_t *)call->timer, free_timer);
     }
     buf_close(&call->body);
+    free(call->failure);
     free(call);
 }
 
@@ -174,8 +177,7 @@ static void fetched(struct aws_client *client, const struct error *err)
     } else {
         log_info("credentials.fetched key=%s", client->keys.access_key);
     }
-    for (struct aws_call *call = client->calls, *next; call != NULL; call = next) {
-        next = call->next;
+    for (struct aws_call *call = client->calls; call != NULL; call = call->next) {
         if (call->state != CALL_WAITING) {
             continue;
         }
@@ -186,8 +188,7 @@ static void fetched(struct aws_client *client, const struct error *err)
 
             error_set(&own, ERR_AUTH, "no %s: %s", keys_valid(client) ? "region" : "credentials",
                       client->keys_error.message);
-            finish(call, SLICE_EMPTY, &own);
-            next = client->calls; /* The done function may have changed the list. */
+            fail_call(call, &own);
         }
     }
 }
@@ -250,7 +251,12 @@ static void fetch(struct aws_client *client)
         return;
     }
     client->fetching = true;
-    if (!client->from_role) {
+    if (!metadata_enabled()) {
+        struct error own = {0};
+
+        error_set(&own, ERR_AUTH, "none in the environment or files");
+        fetched(client, &own);
+    } else if (!client->from_role) {
         then_region(client);
     } else {
         metadata_get(client->metadata, ROLE_PATH, on_role, client);
@@ -368,8 +374,7 @@ static void on_timer(uv_timer_t *timer)
     send_call(timer->data);
 }
 
-/* Full jitter: anywhere up to the doubled delay, so that clients do not come back together. */
-static void pause_call(struct aws_call *call, int64_t delay_ms)
+static void pause_call(struct aws_call *call, uv_timer_cb then, int64_t delay_ms)
 {
     if (call->timer == NULL) {
         call->timer = mem_calloc(1, sizeof(*call->timer));
@@ -377,7 +382,22 @@ static void pause_call(struct aws_call *call, int64_t delay_ms)
         call->timer->data = call;
     }
     call->state = CALL_PAUSED;
-    uv_timer_start(call->timer, on_timer, (uint64_t)delay_ms, 0);
+    uv_timer_start(call->timer, then, (uint64_t)delay_ms, 0);
+}
+
+static void on_failed(uv_timer_t *timer)
+{
+    struct aws_call *call = timer->data;
+    struct error err = *call->failure;
+
+    finish(call, SLICE_EMPTY, &err);
+}
+
+static void fail_call(struct aws_call *call, const struct error *err)
+{
+    call->failure = mem_calloc(1, sizeof(*err));
+    *call->failure = *err;
+    pause_call(call, on_failed, 0);
 }
 
 static void on_answer(void *data, const struct http_answer *answer, const struct error *err)
@@ -403,6 +423,7 @@ static void on_answer(void *data, const struct http_answer *answer, const struct
         fetch(client);
         return;
     }
+    /* Full jitter: anywhere up to the doubled delay, so that clients do not come back together. */
     delay_ms = random_up_to(
         client, min_i64(DELAY_MS_MAX, DELAY_MS_FIRST * (1LL << min_i64(call->attempts, 10))));
     if (!worth_another(err) || call->attempts >= client->options.attempts_max ||
@@ -410,7 +431,7 @@ static void on_answer(void *data, const struct http_answer *answer, const struct
         finish(call, SLICE_EMPTY, err);
         return;
     }
-    pause_call(call, delay_ms);
+    pause_call(call, on_timer, delay_ms);
 }
 
 /* Requests. */
@@ -495,26 +516,14 @@ static void sign_and_start(struct aws_call *call, const struct aws_url *to)
     buf_close(&authorization);
 }
 
-static void on_bad_endpoint(uv_timer_t *timer)
-{
-    struct aws_call *call = timer->data;
-    struct error err = {0};
-    struct aws_url to;
-    char *endpoint = endpoint_of(call->client, call->service);
-
-    aws_url_parse(endpoint, &to, &err);
-    free(endpoint);
-    finish(call, SLICE_EMPTY, &err);
-}
-
 static void send_call(struct aws_call *call)
 {
     char *endpoint = endpoint_of(call->client, call->service);
+    struct error err = {0};
     struct aws_url to;
 
-    if (aws_url_parse(endpoint, &to, NULL) != 0) {
-        pause_call(call, 0);
-        uv_timer_start(call->timer, on_bad_endpoint, 0, 0);
+    if (aws_url_parse(endpoint, &to, &err) != 0) {
+        fail_call(call, &err);
     } else {
         call->state = CALL_SENT;
         call->attempts++;
@@ -556,12 +565,8 @@ struct aws_call *aws_call_start(struct aws_client *client, enum aws_service serv
     if (prepare_keys(client)) {
         send_call(call);
     } else if (!client->fetching) {
-        if (!metadata_enabled()) {
-            error_set(&client->keys_error, ERR_AUTH, "none in the environment or files");
-        }
-        pause_call(call, 0); /* Not within this call. */
+        pause_call(call, on_start, 0); /* Not within this call. */
         call->state = CALL_WAITING;
-        uv_timer_start(call->timer, on_start, 0, 0);
     }
     return call;
 }

@@ -84,8 +84,8 @@ static void finish(struct question *question, struct slice body, const struct er
     done(data, body, err);
 }
 
-static void send(struct question *question, const char *method, const char *path,
-                 const struct http_header *headers, http_done_fn *done)
+static void send_question(struct question *question, const char *method, const char *path,
+                          const struct http_header *headers, http_done_fn *done)
 {
     const char *endpoint = getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT");
     struct buf url = {0};
@@ -176,9 +176,9 @@ static void ask(struct question *question)
 
     /* A minute before its end, so that it is valid when it arrives. */
     if (metadata->token == NULL || time_boot_ms() > metadata->token_until_ms - 60000) {
-        send(question, "PUT", "api/token", for_token, on_token);
+        send_question(question, "PUT", "api/token", for_token, on_token);
     } else {
-        send(question, "GET", question->path, headers, on_answer);
+        send_question(question, "GET", question->path, headers, on_answer);
     }
 }
 

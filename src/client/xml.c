@@ -244,7 +244,7 @@ static int read_content(struct reader *reader, int depth, json_t **value)
 
 static int read_element(struct reader *reader, int depth, struct slice *name, json_t **value)
 {
-    bool empty;
+    bool empty = false;
     int rc = open_tag(reader, name, &empty);
 
     *value = NULL;
