@@ -1,20 +1,16 @@
 #include "musterd/services.h"
 
-#include "services/autoscaling/autoscaling.h"
 #include "services/cloudformation/cloudformation.h"
 #include "services/dynamodb/dynamodb.h"
 #include "services/ec2/ec2.h"
-#include "services/elbv2/elbv2.h"
 #include "services/iam/iam.h"
-#include "services/resourcegroups/resourcegroups.h"
+#include "services/imds/imds.h"
 
 const struct service *const musterd_services[] = {
     &iam_service,
     &ec2_service,
-    &elbv2_service,
-    &autoscaling_service,
+    &imds_service,
     &dynamodb_service,
-    &resourcegroups_service,
     &cloudformation_service,
 };
 const size_t musterd_services_count = COUNT_OF(musterd_services);

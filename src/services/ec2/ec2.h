@@ -162,6 +162,8 @@ const char *ec2_zone_name(const struct control *control, size_t index, char zone
 
 /* Does the security group exist; which VPC is it of? NULL when it does not. */
 const char *ec2_group_vpc(const struct control *control, const char *group);
+/* Its name; NULL when there is none. */
+const char *ec2_group_name(const struct control *control, const char *group);
 /* The VPC's group named "default". */
 const char *ec2_group_default(const struct control *control, const char *vpc);
 

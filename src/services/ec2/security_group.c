@@ -27,6 +27,13 @@ const char *ec2_group_vpc(const struct control *control, const char *group)
     return found == NULL ? NULL : found->vpc;
 }
 
+const char *ec2_group_name(const struct control *control, const char *group)
+{
+    const struct group *found = thing_get(control, KIND_GROUP, group);
+
+    return found == NULL ? NULL : found->name;
+}
+
 const char *ec2_group_default(const struct control *control, const char *vpc)
 {
     const struct group *group = ec2_group_named(control, vpc, "default");
