@@ -12,6 +12,7 @@
 #define FD_FIRST 100         /* The inherited listeners' numbers: 100, 101, ... */
 #define CONNECTIONS_MAX 4000 /* Two descriptors each: below the usual hard limit of 20000. */
 #define HARD_STOP_S_MIN 30
+#define SILENT_MAX 5 /* Ticks that a HAProxy may take until its socket answers. */
 
 const char *plane_backend_name(struct arena *arena, const struct target_group *group)
 {
@@ -543,6 +544,12 @@ static void on_info(void *data, struct slice answer, const struct error *err)
     if (err == NULL && answer.data != NULL && strstr(answer.data, wanted) != NULL) {
         log_info("haproxy-adopted balancer=%s", balancer->name);
         balancer_socket_send(balancer->plane->socket, "show stat", on_adopted, reply);
+        return;
+    }
+    if (err != NULL && balancer->plane->silent++ < SILENT_MAX) {
+        balancer->dirty = true; /* It is just starting: at the next tick. */
+        reply_free(reply);
+        round_over(balancer);
         return;
     }
     balancer->plane->known = true; /* Known to be another. */

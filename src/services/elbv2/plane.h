@@ -25,6 +25,7 @@ struct plane {
     bool known;     /* shape and servers are what it has. */
     bool busy;      /* compute or the socket were asked and have not answered. */
     bool again;     /* Something changed meanwhile. */
+    int silent;     /* Times that its socket did not answer at adoption. */
     bool reload;    /* It disagreed with us: a successor puts that right. */
     uint64_t shape; /* Hash. */
     struct plane_server *servers;

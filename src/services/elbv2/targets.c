@@ -323,7 +323,7 @@ static void probe_ended(struct ctx *ctx, void *data)
     struct target *target = group == NULL ? NULL : elb_group_target(group, probe->id, probe->port);
     struct health_rule rule;
 
-    elbv2->probing--;
+    elbv2->probing -= elbv2->probing > 0; /* One that an earlier state began is not counted. */
     if (target == NULL) {
         return;
     }
