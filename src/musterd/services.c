@@ -3,6 +3,7 @@
 #include "services/cloudformation/cloudformation.h"
 #include "services/dynamodb/dynamodb.h"
 #include "services/ec2/ec2.h"
+#include "services/elbv2/elbv2.h"
 #include "services/iam/iam.h"
 #include "services/imds/imds.h"
 
@@ -10,6 +11,7 @@ const struct service *const musterd_services[] = {
     &iam_service,
     &ec2_service,
     &imds_service,
+    &elbv2_service,
     &dynamodb_service,
     &cloudformation_service,
 };

@@ -327,6 +327,7 @@ static void begin(struct plane_test *test)
 static void end(struct plane_test *test)
 {
     elbv2_service.close(&test->control);
+    test->fake.compute.events.haproxy = NULL; /* The next musterd has a driver of its own. */
     tags_index_close(&test->control.tags);
 }
 
@@ -339,7 +340,7 @@ static int setup(void **state)
     log_set_level(LOG_ERROR_LEVEL);
     make_instances();
     fixture_setup((void **)&test->fixture);
-    test->fake.compute.driver = &fake_driver;
+    test->fake.compute = (struct compute){.driver = &fake_driver};
     test->fake.loop = &test->fixture->loop;
     for (size_t i = 0; i < COUNT_OF(instances); i++) {
         test->fake.status[i] = 200;

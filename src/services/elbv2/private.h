@@ -144,6 +144,7 @@ struct elbv2 {
     size_t hearers_count, hearers_room;
     struct control_timer *timer;   /* Probes and ends of draining. */
     struct control_timer *metrics; /* Statistics. */
+    void (*haproxy_before)(void *control, const char *id); /* Who else hears of HAProxys. */
     size_t probing;                /* Probes under way. */
 };
 

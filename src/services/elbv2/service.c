@@ -2,6 +2,7 @@
 #include "services/elbv2/private.h"
 
 #include "base/alloc.h"
+#include "compute/compute.h"
 
 #include <stdlib.h>
 
@@ -11,6 +12,19 @@ static int open_elbv2(struct control *control, struct error *err)
     control->elbv2 = mem_calloc(1, sizeof(*control->elbv2));
     control->elbv2->control = control;
     return 0;
+}
+
+/* compute's events are ec2's; of HAProxys both want to hear. */
+static void on_haproxy_ended(void *data, const char *id)
+{
+    struct control *control = data;
+
+    if (control->elbv2 != NULL) {
+        elbv2_haproxy_ended(control, id);
+        if (control->elbv2->haproxy_before != NULL) {
+            control->elbv2->haproxy_before(data, id);
+        }
+    }
 }
 
 /* Targets keep the health that they had; probes begin at once. HAProxy goes on as it was, and is
@@ -24,6 +38,11 @@ static int start(struct ctx *ctx, struct error *err)
     (void)err;
     elbv2->timer = control_timer_open(ctx->control, elb_targets_tick, NULL);
     elbv2->metrics = control_timer_open(ctx->control, elb_metrics_tick, NULL);
+    if (ctx->control->compute != NULL) {
+        elbv2->haproxy_before = ctx->control->compute->events.haproxy;
+        ctx->control->compute->events.haproxy = on_haproxy_ended;
+        ctx->control->compute->events.data = ctx->control;
+    }
     ec2_on_instance_change(ctx->control, elb_targets_instance_changed, NULL);
     for (size_t at = 0; (group = map_next(&elbv2->groups, &at)) != NULL;) {
         for (size_t i = 0; i < group->targets_count; i++) {
