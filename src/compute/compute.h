@@ -180,7 +180,9 @@ void compute_sim_load(struct compute *compute, const char *id, double percent);
 /* From now on its health checks get @status (0: no answer). */
 void compute_sim_health(struct compute *compute, const char *id, int status);
 
-/* The lxc driver, over the warden's socket @fd, which is taken. */
-int compute_lxc_open(uv_loop_t *loop, int fd, struct compute **compute, struct error *err);
+/* The lxc driver, over the warden's socket @fd, which is taken. @state_dir is musterd's own: the
+ * warden's is the directory above it. */
+int compute_lxc_open(uv_loop_t *loop, int fd, const char *state_dir, struct compute **compute,
+                     struct error *err);
 
 #endif /* COMPUTE_COMPUTE_H */

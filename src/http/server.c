@@ -454,6 +454,11 @@ size_t http_stream_pending_bytes(const struct http_request *public)
     return request->stream.bytes - request->stream_sent;
 }
 
+bool http_stream_broken(const struct http_request *public)
+{
+    return ((const struct request *)public)->connection == NULL;
+}
+
 void http_stream_end(struct http_request *public, bool complete)
 {
     struct request *request = request_of(public);

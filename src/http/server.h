@@ -85,6 +85,8 @@ void http_respond(struct http_request *request, int status, const struct http_he
 void http_stream_begin(struct http_request *request, int status, const struct http_header *headers);
 void http_stream_write(struct http_request *request, struct slice piece);
 size_t http_stream_pending_bytes(const struct http_request *request);
+/* The client has left: what is written is dropped. */
+bool http_stream_broken(const struct http_request *request);
 /* With @complete false the connection is cut, so that the client notices. */
 void http_stream_end(struct http_request *request, bool complete);
 

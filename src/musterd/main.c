@@ -117,7 +117,8 @@ static int open_compute(struct musterd *musterd, struct error *err)
                          "real containers need root: start muster-warden instead, or use "
                          "--compute sim");
     }
-    return compute_lxc_open(musterd->control.loop, warden_fd, &musterd->control.compute, err);
+    return compute_lxc_open(musterd->control.loop, warden_fd, musterd->options.state_dir,
+                            &musterd->control.compute, err);
 }
 
 static double vcpu_share(const struct options *options)

@@ -1,18 +1,22 @@
 #include "musterd/services.h"
 
+#include "services/autoscaling/autoscaling.h"
 #include "services/cloudformation/cloudformation.h"
 #include "services/dynamodb/dynamodb.h"
 #include "services/ec2/ec2.h"
 #include "services/elbv2/elbv2.h"
 #include "services/iam/iam.h"
 #include "services/imds/imds.h"
+#include "services/resourcegroups/resourcegroups.h"
 
 const struct service *const musterd_services[] = {
     &iam_service,
     &ec2_service,
     &imds_service,
     &elbv2_service,
+    &autoscaling_service,
     &dynamodb_service,
+    &resourcegroups_service,
     &cloudformation_service,
 };
 const size_t musterd_services_count = COUNT_OF(musterd_services);

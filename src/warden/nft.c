@@ -1,0 +1,185 @@
+/* nftables rules as text. Names are prefixed: "in", "fwd" and others are words of nft's own. */
+#include "warden/private.h"
+
+#include <stdio.h>
+
+#define TABLE "muster"
+
+static void add_address(struct buf *text, uint32_t address)
+{
+    char words[ADDRESS_TEXT_BYTES];
+
+    address_text(address, words);
+    buf_add_z(text, words);
+}
+
+static void add_ends(struct buf *text, const struct warden_vpc *vpc, const struct network_end *ends)
+{
+    char link[16], own[16];
+    size_t count = 0;
+
+    buf_add_z(text, "  set ends { type ifname . ipv4_addr;");
+    for (uint32_t i = 0; i < vpc->end_count; i++) {
+        if (ends[i].instance[0] == '\0') {
+            continue;
+        }
+        site_links(ends[i].instance, link, own);
+        buf_printf(text, "%s\"%s\" . ", count++ == 0 ? " elements = { " : ", ", link);
+        add_address(text, ends[i].address);
+    }
+    buf_add_z(text, count > 0 ? " }; }\n" : " }\n");
+}
+
+/* A set of addresses per security group. */
+static void add_groups(struct buf *text, const struct warden_vpc *vpc,
+                       const struct network_end *ends)
+{
+    for (uint32_t group = 0; group < vpc->group_count; group++) {
+        size_t count = 0;
+
+        buf_printf(text, "  set g_%u { type ipv4_addr;", group);
+        for (uint32_t i = 0; i < vpc->end_count; i++) {
+            for (uint16_t g = 0; g < ends[i].group_count; g++) {
+                if (ends[i].groups[g] == group) {
+                    buf_add_z(text, count++ == 0 ? " elements = { " : ", ");
+                    add_address(text, ends[i].address);
+                }
+            }
+        }
+        buf_add_z(text, count > 0 ? " }; }\n" : " }\n");
+    }
+}
+
+static void add_rule(struct buf *text, const struct network_rule *rule, const char *verdict)
+{
+    const char *side = rule->egress ? "daddr" : "saddr";
+
+    buf_add_z(text, "    ");
+    if (rule->by_group) {
+        buf_printf(text, "ip %s @g_%u ", side, rule->peer_group);
+    } else if (rule->peer.bits > 0) {
+        char network[ADDRESS_TEXT_BYTES];
+
+        network_text(network_base(rule->peer), network);
+        buf_printf(text, "ip %s %s ", side, network);
+    }
+    switch ((enum rule_protocol)rule->protocol) {
+    case RULE_TCP:
+    case RULE_UDP:
+        if (rule->from_port == 0 && rule->to_port == 65535) {
+            buf_printf(text, "ip protocol %s ", rule->protocol == RULE_TCP ? "tcp" : "udp");
+        } else if (rule->from_port == rule->to_port) {
+            buf_printf(text, "%s dport %u ", rule->protocol == RULE_TCP ? "tcp" : "udp",
+                       rule->from_port);
+        } else {
+            buf_printf(text, "%s dport %u-%u ", rule->protocol == RULE_TCP ? "tcp" : "udp",
+                       rule->from_port, rule->to_port);
+        }
+        break;
+    case RULE_ICMP:
+        buf_add_z(text, "ip protocol icmp ");
+        break;
+    case RULE_ANY:
+        break;
+    }
+    buf_printf(text, "%s\n", verdict);
+}
+
+/* A chain per interface and direction: what one of its groups allows, the rest is dropped. Egress
+ * returns, so that the receiver's ingress is judged too. */
+static void add_chain(struct buf *text, const struct warden_vpc *vpc, const struct network_end *end,
+                      const struct network_rule *rules, bool egress, const char *link)
+{
+    buf_printf(text, "  chain %c_%s {\n", egress ? 'e' : 'i', link);
+    for (uint16_t g = 0; g < end->group_count; g++) {
+        for (uint32_t r = 0; r < vpc->rule_count; r++) {
+            if (rules[r].group == end->groups[g] && rules[r].egress == egress) {
+                add_rule(text, &rules[r], egress ? "return" : "accept");
+            }
+        }
+    }
+    buf_add_z(text, "    drop\n  }\n");
+}
+
+static void add_jumps(struct buf *text, const struct warden_vpc *vpc,
+                      const struct network_end *ends, const char *side, char chain)
+{
+    char link[16], own[16];
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < vpc->end_count; i++) {
+        if (ends[i].instance[0] != '\0') {
+            site_links(ends[i].instance, link, own);
+            if (count++ == 0) {
+                buf_printf(text, "    %s vmap { ", side);
+            } else {
+                buf_add_z(text, ", ");
+            }
+            buf_printf(text, "\"%s\" : jump %c_%s", link, chain, link);
+        }
+    }
+    if (count > 0) {
+        buf_add_z(text, " }\n");
+    }
+}
+
+void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct network_end *ends,
+             const struct network_rule *rules)
+{
+    char link[16], own[16];
+
+    buf_add_z(text,
+              "table inet " TABLE " {}\ndelete table inet " TABLE "\ntable inet " TABLE " {\n");
+    add_ends(text, vpc, ends);
+    add_groups(text, vpc, ends);
+    for (uint32_t i = 0; i < vpc->end_count; i++) {
+        if (ends[i].instance[0] != '\0') {
+            site_links(ends[i].instance, link, own);
+            add_chain(text, vpc, &ends[i], rules, true, link);
+            add_chain(text, vpc, &ends[i], rules, false, link);
+        }
+    }
+    /* No address but its own, on its own wire. */
+    buf_add_z(text,
+              "  chain m_raw {\n    type filter hook prerouting priority raw; policy accept;\n"
+              "    iifname \"m*\" ip saddr 0.0.0.0/0 iifname . ip saddr != @ends drop\n"
+              "    iifname \"m*\" meta nfproto ipv6 drop\n  }\n");
+    buf_add_z(text, "  chain m_forward {\n"
+                    "    type filter hook forward priority filter; policy drop;\n"
+                    "    ct state established,related accept\n    ct state invalid drop\n");
+    add_jumps(text, vpc, ends, "iifname", 'e');
+    add_jumps(text, vpc, ends, "oifname", 'i');
+    buf_add_z(text, vpc->internet ? "    oifname \"up0\" accept\n  }\n" : "  }\n");
+    /* Towards the namespace itself: metadata, the API, and echo. */
+    buf_add_z(text, "  chain m_input {\n"
+                    "    type filter hook input priority filter; policy drop;\n"
+                    "    iifname \"lo\" accept\n    ct state established,related accept\n"
+                    "    ct state invalid drop\n"
+                    "    ip daddr 169.254.169.254 tcp dport 80 accept\n"
+                    "    ip daddr 169.254.169.252 tcp dport 4566 accept\n"
+                    "    ip protocol icmp icmp type echo-request accept\n  }\n");
+    /* From the namespace to instances: load balancers and health checks obey the groups too. */
+    buf_add_z(text, "  chain m_output {\n"
+                    "    type filter hook output priority filter; policy accept;\n"
+                    "    ct state established,related accept\n");
+    add_jumps(text, vpc, ends, "oifname", 'i');
+    buf_add_z(text, "  }\n}\n");
+}
+
+void nft_host(struct buf *text, const char *site, const struct published *published, size_t count)
+{
+    buf_printf(text, "table ip muster-%s {}\ndelete table ip muster-%s\ntable ip muster-%s {\n",
+               site, site, site);
+    buf_add_z(text, "  map ports { type ipv4_addr . inet_service : inet_service;");
+    for (size_t i = 0; i < count; i++) {
+        buf_add_z(text, i == 0 ? " elements = { " : ", ");
+        add_address(text, published[i].address);
+        buf_printf(text, " . %u : %u", published[i].port, published[i].loopback_port);
+    }
+    buf_add_z(text, count > 0 ? " }; }\n" : " }\n");
+    buf_add_z(text, "  chain m_nat {\n    type nat hook output priority -100; policy accept;\n"
+                    "    ip daddr 127.64.0.0/15 ip protocol tcp redirect to : ip daddr . tcp dport "
+                    "map @ports\n  }\n"
+                    "  chain m_rest {\n    type filter hook output priority 0; policy accept;\n"
+                    "    ip daddr 127.64.0.0/15 ip protocol tcp reject with tcp reset\n  }\n}\n");
+}

@@ -1,0 +1,99 @@
+/* What the files of the warden share. */
+#ifndef WARDEN_PRIVATE_H
+#define WARDEN_PRIVATE_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "warden/protocol.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define SITE_BYTES 8
+#define PATH_BYTES 4096
+
+/* A state directory and all names made from it. STATE is root's; STATE/musterd is musterd's. */
+struct site {
+    char state[2048];      /* Absolute. */
+    char name[SITE_BYTES]; /* Six hex digits. */
+    uid_t musterd_uid;
+    gid_t musterd_gid;
+    uid_t haproxy_uid;
+    const char *region;
+    char api_host[64]; /* The API's own listener, "127.0.0.1:4566". */
+};
+
+/* Read, or at the first start make, STATE/site. */
+int site_open(struct site *site, const char *state_dir, bool make, struct error *err);
+/* STATE/<format...>; aborts when too long: ids are bounded. */
+void site_path(const struct site *site, char path[PATH_BYTES], const char *format, ...)
+    PRINTF_LIKE(3, 4);
+/* "muster-<site>-<id>": containers. */
+void site_container(const struct site *site, const char *id, char name[64]);
+/* "muster-<site>-vpc...": network namespaces. */
+void site_namespace(const struct site *site, const char *vpc, char name[64]);
+/* The two ends of an instance's link: in the VPC, and while the container does not have it. */
+void site_links(const char *instance, char vpc_end[16], char own_end[16]);
+
+/* ids: is it @prefix and 8 to 17 hex digits? */
+bool id_has(const char *id, size_t room, const char *prefix);
+
+/* Run a program and wait: its output (both streams) comes back in @output, when not NULL; @input is
+ * its standard input. ERR_SYSTEM with what it said when it fails. In forked children only. */
+int run_program(const char *const *argv, struct slice input, struct buf *output, struct error *err);
+
+/* Forked children: enter the VPC's namespace. */
+int enter_namespace(const struct site *site, const char *vpc, struct error *err);
+int write_file(const char *path, struct slice text, mode_t mode, struct error *err);
+/* mkdir -p, root's. */
+int make_directory(const char *path, mode_t mode, struct error *err);
+/* rm -rf, without following links or crossing mounts. */
+void remove_tree(const char *path);
+bool is_mounted(const char *path);
+
+/* rootfs.c */
+int rootfs_mount(const struct site *site, const struct warden_instance *instance, uint32_t *slot,
+                 char merged[PATH_BYTES], struct error *err);
+void rootfs_unmount(const struct site *site, const char *id);
+int rootfs_image(const struct site *site, const char *instance, const char *image,
+                 struct error *err);
+int rootfs_prepare_base(const struct site *site, struct error *err);
+
+/* instance.c */
+int instance_ensure(const struct site *site, const struct warden_instance *instance,
+                    struct error *err);
+int instance_reboot(const struct site *site, const char *id, struct error *err);
+int instance_exec(const struct site *site, const struct warden_exec *exec, const char *arguments,
+                  const char *input, struct warden_output *result, struct buf *output,
+                  struct buf *errors, struct error *err);
+int instance_image(const struct site *site, const char *instance, const char *image,
+                   struct error *err);
+/* Its monitor's pidfd, or -1 when it does not run. */
+int instance_watch(const struct site *site, const char *id);
+enum warden_state instance_state(const struct site *site, const char *id);
+void instance_gone(const struct site *site, const char *id);
+
+/* vpc.c */
+int vpc_ensure(const struct site *site, const struct warden_vpc *vpc,
+               const struct network_end *ends, const struct network_rule *rules, int listeners[2],
+               struct error *err);
+int vpc_gone(const struct site *site, const char *id, struct error *err);
+int vpc_sockets(const struct site *site, const char *id, int *fds, size_t count, struct error *err);
+/* The host's table: where connections to 127.64.0.0/15 go. */
+struct published {
+    uint32_t address;
+    uint16_t port;
+    uint16_t loopback_port;
+};
+int host_table_write(const struct site *site, const struct published *published, size_t count,
+                     struct error *err);
+
+/* nft.c: pure writers. */
+void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct network_end *ends,
+             const struct network_rule *rules);
+void nft_host(struct buf *text, const char *site, const struct published *published, size_t count);
+
+/* purge.c: all that the site made; false when something is left. */
+bool purge_site(struct site *site);
+
+#endif /* WARDEN_PRIVATE_H */

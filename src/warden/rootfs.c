@@ -1,0 +1,412 @@
+/* An instance's disk: layers of its image, id-mapped to the instance's own range and read-only,
+ * under an upper layer of its own in a sparse file system of the size asked for. */
+#include "warden/private.h"
+
+#include "base/text.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define RANGE 65536
+#define SLOTS_MAX 30000
+#define LAYERS_MAX 16
+
+/* The instance's uid range starts here. */
+static uint32_t first_uid(uint32_t slot)
+{
+    return 100000 + slot * RANGE;
+}
+
+/* A user namespace with this map; its descriptor serves mount_setattr(). @inside is what 0 of the
+ * files is shown as... the map is "@from @to 65536". */
+static int userns_fd(uint32_t from, uint32_t to, struct error *err)
+{
+    char path[64], map[64];
+    int go[2], fd = -1;
+    pid_t child;
+
+    if (pipe2(go, O_CLOEXEC) != 0) {
+        return error_errno(err, "pipe"), -1;
+    }
+    child = fork();
+    if (child == 0) {
+        char byte = unshare(CLONE_NEWUSER) == 0 ? 1 : 0;
+
+        if (write(go[1], &byte, 1) != 1) {
+            _exit(1);
+        }
+        pause();
+        _exit(0);
+    }
+    map[0] = 0;
+    if (read(go[0], map, 1) == 1 && map[0] == 1) {
+        static const char *const files[] = {"uid_map", "gid_map"};
+        int bytes = snprintf(map, sizeof(map), "%u %u %d\n", from, to, RANGE);
+
+        for (size_t i = 0; i < COUNT_OF(files); i++) {
+            int file;
+
+            snprintf(path, sizeof(path), "/proc/%d/%s", child, files[i]);
+            file = open(path, O_WRONLY | O_CLOEXEC);
+            if (file < 0 || write(file, map, (size_t)bytes) != bytes) {
+                error_errno(err, "%s", path);
+            }
+            close(file);
+        }
+        snprintf(path, sizeof(path), "/proc/%d/ns/user", child);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    if (fd < 0) {
+        error_errno(err, "a user namespace");
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    close(go[0]);
+    close(go[1]);
+    return fd;
+}
+
+/* A detached, id-mapped view of @path. */
+static int mapped_tree(const char *path, int userns, bool read_only, struct error *err)
+{
+    struct mount_attr attributes = {
+        .attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_NODEV | (read_only ? MOUNT_ATTR_RDONLY : 0),
+        .userns_fd = (unsigned)userns,
+    };
+    int tree = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+    if (tree < 0) {
+        error_errno(err, "open_tree %s", path);
+        return -1;
+    }
+    if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) != 0) {
+        error_errno(err, "id-mapped mounts (kernel 5.19 or newer is needed)");
+        close(tree);
+        return -1;
+    }
+    return tree;
+}
+
+/* The layers of @image, its own first: STATE/images/ID/layers names them, one path per line. */
+static size_t layers_of(const struct site *site, const char *image, char layers[][PATH_BYTES],
+                        struct error *err)
+{
+    char path[PATH_BYTES];
+    size_t count = 0;
+    FILE *file;
+
+    site_path(site, path, "images/%s/layers", image);
+    file = fopen(path, "re");
+    if (file == NULL) {
+        error_set(err, ERR_NOT_FOUND, "there is no image %s", image);
+        return 0;
+    }
+    while (count < LAYERS_MAX && fgets(layers[count], PATH_BYTES, file) != NULL) {
+        layers[count][strcspn(layers[count], "\n")] = '\0';
+        count += layers[count][0] != '\0';
+    }
+    fclose(file);
+    return count;
+}
+
+/* The lowest range that no other instance has. The directory itself is the claim. */
+static int take_slot(const struct site *site, const char *id, uint32_t *slot, struct error *err)
+{
+    bool used[4096] = {false};
+    char path[PATH_BYTES], text[32];
+    struct dirent *entry;
+    DIR *directory;
+    int64_t number;
+    FILE *file;
+
+    site_path(site, path, "instances/%s/slot", id);
+    file = fopen(path, "re");
+    if (file != NULL) {
+        bool good = fgets(text, sizeof(text), file) != NULL &&
+                    text_to_i64(slice_trim(slice_z(text)), 0, SLOTS_MAX, &number, NULL) == 0;
+
+        fclose(file);
+        if (good) {
+            *slot = (uint32_t)number;
+            return 0;
+        }
+    }
+    site_path(site, path, "instances");
+    directory = opendir(path);
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        site_path(site, path, "instances/%s/slot", entry->d_name);
+        file = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
+        if (file != NULL) {
+            if (fgets(text, sizeof(text), file) != NULL &&
+                text_to_i64(slice_trim(slice_z(text)), 0, (int64_t)COUNT_OF(used) - 1, &number,
+                            NULL) == 0) {
+                used[number] = true;
+            }
+            fclose(file);
+        }
+    }
+    if (directory != NULL) {
+        closedir(directory);
+    }
+    for (*slot = 0; *slot < COUNT_OF(used) && used[*slot]; (*slot)++) {
+    }
+    if (*slot == COUNT_OF(used)) {
+        return error_set(err, ERR_SYSTEM, "no user id range is left");
+    }
+    snprintf(text, sizeof(text), "%u\n", *slot);
+    site_path(site, path, "instances/%s/slot", id);
+    return write_file(path, slice_z(text), 0600, err);
+}
+
+/* A sparse ext4 of the size asked for; a plain directory where loop devices are not to be had. */
+static int mount_disk(const struct site *site, const struct warden_instance *instance,
+                      uint32_t slot, struct error *err)
+{
+    char disk[PATH_BYTES], image[PATH_BYTES], owner[64], bytes[32];
+    const char *const mkfs[] = {"mkfs.ext4", "-q",  "-F",  "-m",  "0",
+                                "-E",        owner, image, bytes, NULL};
+    const char *const mount_loop[] = {"mount", "-o", "loop,noatime,nodev,discard",
+                                      image,   disk, NULL};
+    int rc;
+
+    site_path(site, disk, "instances/%s/disk", instance->id);
+    site_path(site, image, "instances/%s/disk.img", instance->id);
+    if (is_mounted(disk)) {
+        return 0;
+    }
+    rc = make_directory(disk, 0711, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (access(image, F_OK) != 0) {
+        char temporary[PATH_BYTES];
+
+        snprintf(owner, sizeof(owner),
+                 "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=%u:%u",
+                 first_uid(slot), first_uid(slot));
+        snprintf(bytes, sizeof(bytes), "%lldK", (long long)instance->disk_bytes / 1024);
+        site_path(site, temporary, "instances/%s/disk.img", instance->id);
+        if (run_program(mkfs, SLICE_EMPTY, NULL, err) != 0) {
+            unlink(image);
+            return ERR_SYSTEM;
+        }
+    }
+    if (run_program(mount_loop, SLICE_EMPTY, NULL, err) != 0) {
+        return 0; /* No loop devices: without a limit. The check at start says so. */
+    }
+    return 0;
+}
+
+static int own_directory(const char *path, uint32_t uid, struct error *err)
+{
+    int rc = make_directory(path, 0755, err);
+
+    if (rc == 0 && chown(path, uid, uid) != 0) {
+        rc = error_errno(err, "%s", path);
+    }
+    return rc;
+}
+
+/* Attach the mapped layers, mount the overlay over them, detach them: one mount stays. */
+static int mount_overlay(const struct site *site, const struct warden_instance *instance,
+                         uint32_t slot, const char *merged, struct error *err)
+{
+    static char layers[LAYERS_MAX][PATH_BYTES];
+    char lower[PATH_BYTES], upper[PATH_BYTES], work[PATH_BYTES];
+    struct buf options = {0};
+    size_t count = layers_of(site, instance->image, layers, err), attached = 0;
+    int userns, rc = count == 0 ? ERR_NOT_FOUND : 0;
+
+    if (rc != 0) {
+        return rc;
+    }
+    userns = userns_fd(0, first_uid(slot), err);
+    if (userns < 0) {
+        return ERR_SYSTEM;
+    }
+    site_path(site, upper, "instances/%s/disk/upper", instance->id);
+    site_path(site, work, "instances/%s/disk/work", instance->id);
+    rc = own_directory(upper, first_uid(slot), err);
+    if (rc == 0) {
+        rc = own_directory(work, first_uid(slot), err);
+    }
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        int tree = mapped_tree(layers[i], userns, true, err);
+
+        site_path(site, lower, "instances/%s/lower%zu", instance->id, i);
+        rc = tree < 0 ? ERR_SYSTEM : make_directory(lower, 0755, err);
+        if (rc == 0 &&
+            syscall(SYS_move_mount, tree, "", AT_FDCWD, lower, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+            rc = error_errno(err, "move_mount %s", lower);
+        }
+        if (tree >= 0) {
+            close(tree);
+        }
+        attached += rc == 0;
+        buf_printf(&options, "%s%s", i == 0 ? "lowerdir=" : ":", lower);
+    }
+    buf_printf(&options, ",upperdir=%s,workdir=%s", upper, work);
+    if (rc == 0 && mount("overlay", merged, "overlay", MS_NODEV, buf_z(&options)) != 0) {
+        rc = error_errno(err, "mount the overlay of %s", instance->id);
+    }
+    for (size_t i = 0; i < attached; i++) {
+        site_path(site, lower, "instances/%s/lower%zu", instance->id, i);
+        umount2(lower, MNT_DETACH);
+        rmdir(lower);
+    }
+    close(userns);
+    buf_close(&options);
+    return rc;
+}
+
+int rootfs_mount(const struct site *site, const struct warden_instance *instance, uint32_t *slot,
+                 char merged[PATH_BYTES], struct error *err)
+{
+    char path[PATH_BYTES];
+    int rc;
+
+    site_path(site, path, "instances/%s", instance->id);
+    rc = make_directory(path, 0711, err);
+    if (rc == 0) {
+        rc = take_slot(site, instance->id, slot, err);
+    }
+    if (rc == 0) {
+        rc = mount_disk(site, instance, *slot, err);
+    }
+    site_path(site, merged, "instances/%s/merged", instance->id);
+    if (rc == 0) {
+        rc = make_directory(merged, 0755, err);
+    }
+    if (rc != 0 || is_mounted(merged)) {
+        return rc;
+    }
+    return mount_overlay(site, instance, *slot, merged, err);
+}
+
+void rootfs_unmount(const struct site *site, const char *id)
+{
+    static const char *const mounts[] = {"merged", "disk"};
+    char path[PATH_BYTES];
+
+    for (size_t i = 0; i < COUNT_OF(mounts); i++) {
+        site_path(site, path, "instances/%s/%s", id, mounts[i]);
+        if (is_mounted(path) && umount2(path, 0) != 0) {
+            umount2(path, MNT_DETACH);
+        }
+    }
+}
+
+/* The upper layer through the inverse map, so that its files have their natural owners again. */
+int rootfs_image(const struct site *site, const char *instance, const char *image,
+                 struct error *err)
+{
+    static char layers[LAYERS_MAX][PATH_BYTES];
+    char upper[PATH_BYTES], view[PATH_BYTES], layer[PATH_BYTES], path[PATH_BYTES], from[64];
+    const char *const copy[] = {"cp", "-a", "--sparse=always", view, layer, NULL};
+    struct buf list = {0};
+    uint32_t slot = 0;
+    size_t count;
+    FILE *file;
+    int userns, tree, rc;
+
+    site_path(site, path, "instances/%s/image", instance);
+    file = fopen(path, "re");
+    if (file == NULL || fgets(from, sizeof(from), file) == NULL) {
+        return error_set(err, ERR_NOT_FOUND, "there is no instance %s", instance);
+    }
+    fclose(file);
+    from[strcspn(from, "\n")] = '\0';
+    rc = take_slot(site, instance, &slot, err);
+    count = rc == 0 ? layers_of(site, from, layers, err) : 0;
+    if (count == 0 || count == LAYERS_MAX) {
+        return count == 0
+                   ? ERR_NOT_FOUND
+                   : error_set(err, ERR_SYSTEM, "an image has at most %d layers", LAYERS_MAX);
+    }
+    site_path(site, upper, "instances/%s/disk/upper", instance);
+    site_path(site, view, "instances/%s/view", instance);
+    site_path(site, path, "images/%s.new", image);
+    site_path(site, layer, "images/%s.new/layer", image);
+    remove_tree(path);
+    rc = make_directory(path, 0711, err);
+    if (rc == 0) {
+        rc = make_directory(view, 0755, err);
+    }
+    userns = rc == 0 ? userns_fd(first_uid(slot), 0, err) : -1;
+    tree = userns < 0 ? -1 : mapped_tree(upper, userns, true, err);
+    if (tree < 0 ||
+        syscall(SYS_move_mount, tree, "", AT_FDCWD, view, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+        rc = rc != 0 ? rc : ERR_SYSTEM;
+    }
+    if (rc == 0) {
+        rc = run_program(copy, SLICE_EMPTY, NULL, err);
+        umount2(view, MNT_DETACH);
+        rmdir(view);
+    }
+    if (tree >= 0) {
+        close(tree);
+    }
+    if (userns >= 0) {
+        close(userns);
+    }
+    if (rc != 0) {
+        remove_tree(path);
+        return rc;
+    }
+    site_path(site, layer, "images/%s/layer", image);
+    buf_printf(&list, "%s\n", layer);
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(&list, "%s\n", layers[i]);
+    }
+    site_path(site, view, "images/%s.new/layers", image);
+    rc = write_file(view, buf_slice(&list), 0644, err);
+    buf_close(&list);
+    site_path(site, view, "images/%s", image);
+    if (rc == 0 && rename(path, view) != 0) {
+        rc = error_errno(err, "%s", view);
+    }
+    return rc;
+}
+
+/* The base image is of the machine, not of the site: one layer in /var/cache/muster. */
+int rootfs_prepare_base(const struct site *site, struct error *err)
+{
+    const char *script = getenv("MUSTER_MAKE_BASE");
+    const char *const argv[] = {script != NULL ? script : MUSTER_DATA_DIR "/image/make-base.sh",
+                                NULL};
+    char path[PATH_BYTES];
+    struct buf output = {0}, list = {0};
+    struct slice text, line;
+    int rc = run_program(argv, SLICE_EMPTY, &output, err);
+
+    if (rc != 0) {
+        buf_close(&output);
+        return error_wrap(err, "making the base image");
+    }
+    text = slice_trim(buf_slice(&output));
+    while (slice_next(&text, '\n', &line)) {
+        buf_clear(&list);
+        buf_printf(&list, "%.*s\n", SLICE_ARG(line)); /* The last line is the path. */
+    }
+    site_path(site, path, "images/ami-0deb1a12000000000");
+    rc = make_directory(path, 0711, err);
+    site_path(site, path, "images/ami-0deb1a12000000000/layers");
+    if (rc == 0) {
+        rc = write_file(path, buf_slice(&list), 0644, err);
+    }
+    buf_close(&output);
+    buf_close(&list);
+    return rc;
+}

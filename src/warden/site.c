@@ -1,0 +1,299 @@
+#include "warden/private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define OUTPUT_BYTES_MAX (64 * 1024)
+
+void site_path(const struct site *site, char path[PATH_BYTES], const char *format, ...)
+{
+    va_list args;
+    int used = snprintf(path, PATH_BYTES, "%s/", site->state);
+
+    ASSERT(used > 0 && used < PATH_BYTES / 2);
+    va_start(args, format);
+    ASSERT(vsnprintf(path + used, (size_t)(PATH_BYTES - used), format, args) < PATH_BYTES - used);
+    va_end(args);
+}
+
+void site_container(const struct site *site, const char *id, char name[64])
+{
+    snprintf(name, 64, "muster-%s-%.30s", site->name, id);
+}
+
+void site_namespace(const struct site *site, const char *vpc, char name[64])
+{
+    snprintf(name, 64, "muster-%s-%.30s", site->name, vpc);
+}
+
+void site_links(const char *instance, char vpc_end[16], char own_end[16])
+{
+    snprintf(vpc_end, 16, "m%.13s", instance + 2); /* After "i-". */
+    snprintf(own_end, 16, "n%.13s", instance + 2);
+}
+
+bool id_has(const char *id, size_t room, const char *prefix)
+{
+    size_t used = strlen(prefix);
+    size_t bytes = strnlen(id, room);
+
+    return bytes < room && bytes >= used + 8 && bytes <= used + 17 &&
+           strncmp(id, prefix, used) == 0 && strspn(id + used, "0123456789abcdef") == bytes - used;
+}
+
+/* The site's name is random, made once; kernel names and mounts are found by it. */
+static int read_name(struct site *site, bool make, struct error *err)
+{
+    char path[PATH_BYTES];
+    unsigned char bytes[3];
+    ssize_t got;
+    int fd;
+
+    site_path(site, path, "site");
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        got = read(fd, site->name, 6);
+        close(fd);
+        site->name[6] = '\0';
+        if (got == 6 && strspn(site->name, "0123456789abcdef") == 6) {
+            return 0;
+        }
+        return error_set(err, ERR_CONFIG, "%s is damaged", path);
+    }
+    if (!make) {
+        return error_set(err, ERR_NOT_FOUND, "%s is no state directory of muster", site->state);
+    }
+    ASSERT(getrandom(bytes, sizeof(bytes), 0) == sizeof(bytes));
+    snprintf(site->name, sizeof(site->name), "%02x%02x%02x", bytes[0], bytes[1], bytes[2]);
+    return write_file(path, slice_z(site->name), 0644, err);
+}
+
+int site_open(struct site *site, const char *state_dir, bool make, struct error *err)
+{
+    static const char *const directories[] = {"instances", "images", "lxc", "haproxy", "log"};
+    char path[PATH_BYTES];
+    const struct passwd *user;
+    int rc;
+
+    if (snprintf(site->state, sizeof(site->state), "%s", state_dir) >= (int)sizeof(site->state)) {
+        return error_set(err, ERR_CONFIG, "--state-dir is too long");
+    }
+    if (make && (rc = make_directory(site->state, 0711, err)) != 0) {
+        return rc;
+    }
+    rc = read_name(site, make, err);
+    if (rc != 0 || !make) {
+        return rc;
+    }
+    user = getpwnam("muster");
+    if (user == NULL) {
+        return error_set(err, ERR_CONFIG,
+                         "there is no user muster; make it: useradd --system --home-dir "
+                         "/nonexistent --shell /usr/sbin/nologin muster");
+    }
+    site->musterd_uid = user->pw_uid;
+    site->musterd_gid = user->pw_gid;
+    user = getpwnam("haproxy");
+    if (user == NULL) {
+        return error_set(err, ERR_CONFIG, "there is no user haproxy; install the package haproxy");
+    }
+    site->haproxy_uid = user->pw_uid;
+    for (size_t i = 0; i < COUNT_OF(directories); i++) {
+        site_path(site, path, "%s", directories[i]);
+        rc = make_directory(path, 0711, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    /* HAProxy makes its runtime sockets here, musterd connects to them. */
+    site_path(site, path, "haproxy/run");
+    rc = make_directory(path, 0770, err);
+    if (rc == 0 &&
+        (chown(path, site->haproxy_uid, site->musterd_gid) != 0 || chmod(path, 02770) != 0)) {
+        rc = error_errno(err, "%s", path);
+    }
+    site_path(site, path, "musterd");
+    if (rc == 0) {
+        rc = make_directory(path, 0700, err);
+    }
+    if (rc == 0 && chown(path, site->musterd_uid, site->musterd_gid) != 0) {
+        rc = error_errno(err, "%s", path);
+    }
+    return rc;
+}
+
+/* Files. */
+
+int write_file(const char *path, struct slice text, mode_t mode, struct error *err)
+{
+    char temporary[PATH_BYTES + 8];
+    int fd;
+
+    snprintf(temporary, sizeof(temporary), "%s.new", path);
+    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd < 0) {
+        return error_errno(err, "%s", temporary);
+    }
+    if (write(fd, text.data, text.bytes) != (ssize_t)text.bytes || fchmod(fd, mode) != 0 ||
+        close(fd) != 0 || rename(temporary, path) != 0) {
+        return error_errno(err, "%s", path);
+    }
+    return 0;
+}
+
+int make_directory(const char *path, mode_t mode, struct error *err)
+{
+    char part[PATH_BYTES];
+
+    snprintf(part, sizeof(part), "%s", path);
+    for (char *p = part + 1; *p != '\0'; p++) {
+        if (*p == '/') {
+            *p = '\0';
+            if (mkdir(part, 0755) != 0 && errno != EEXIST) {
+                return error_errno(err, "%s", part);
+            }
+            *p = '/';
+        }
+    }
+    if (mkdir(path, mode) != 0 && errno != EEXIST) {
+        return error_errno(err, "%s", path);
+    }
+    return chmod(path, mode) == 0 ? 0 : error_errno(err, "%s", path);
+}
+
+static void remove_at(int parent, const char *name, dev_t device, int depth)
+{
+    struct stat status;
+    struct dirent *entry;
+    DIR *directory;
+    int fd;
+
+    if (depth > 256 || fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+        status.st_dev != device) {
+        return;
+    }
+    if (!S_ISDIR(status.st_mode)) {
+        unlinkat(parent, name, 0);
+        return;
+    }
+    fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    directory = fd < 0 ? NULL : fdopendir(fd);
+    if (directory == NULL) {
+        return;
+    }
+    while ((entry = readdir(directory)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            remove_at(fd, entry->d_name, device, depth + 1);
+        }
+    }
+    closedir(directory);
+    unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+void remove_tree(const char *path)
+{
+    struct stat status;
+
+    if (lstat(path, &status) == 0) {
+        remove_at(AT_FDCWD, path, status.st_dev, 0);
+    }
+}
+
+bool is_mounted(const char *path)
+{
+    char parent[PATH_BYTES];
+    struct stat here, above;
+
+    if (lstat(path, &here) != 0) {
+        return false;
+    }
+    snprintf(parent, sizeof(parent), "%s/..", path);
+    return stat(parent, &above) == 0 && here.st_dev != above.st_dev;
+}
+
+/* Programs. */
+
+int run_program(const char *const *argv, struct slice input, struct buf *output, struct error *err)
+{
+    struct buf said = {0};
+    int in[2], out[2], status = 0;
+    char piece[4096];
+    ssize_t got;
+    pid_t child;
+
+    if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0) {
+        return error_errno(err, "pipe");
+    }
+    child = fork();
+    if (child == 0) {
+        dup2(in[0], 0);
+        dup2(out[1], 1);
+        dup2(out[1], 2);
+        execvp(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    /* Our inputs are rules of at most a few hundred kilobytes to programs that read before they
+     * write. */
+    for (size_t sent = 0; sent < input.bytes;) {
+        got = write(in[1], input.data + sent, input.bytes - sent);
+        if (got <= 0) {
+            break;
+        }
+        sent += (size_t)got;
+    }
+    close(in[1]);
+    while ((got = read(out[0], piece, sizeof(piece))) > 0) {
+        if (said.bytes < OUTPUT_BYTES_MAX) {
+            buf_add(&said, slice_of(piece, (size_t)got));
+        }
+    }
+    close(out[0]);
+    waitpid(child, &status, 0);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        struct slice text = slice_trim(buf_slice(&said));
+
+        error_set(err, ERR_SYSTEM, "%s ended with %d: %.*s", argv[0],
+                  WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+                  (int)(text.bytes > 300 ? 300 : text.bytes), text.data == NULL ? "" : text.data);
+        buf_close(&said);
+        return ERR_SYSTEM;
+    }
+    if (output != NULL) {
+        buf_add(output, buf_slice(&said));
+    }
+    buf_close(&said);
+    return 0;
+}
+
+int enter_namespace(const struct site *site, const char *vpc, struct error *err)
+{
+    char name[64], path[128];
+    int fd;
+
+    site_namespace(site, vpc, name);
+    snprintf(path, sizeof(path), "/run/netns/%s", name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return error_errno(err, "the network namespace of %s", vpc);
+    }
+    if (setns(fd, CLONE_NEWNET) != 0) {
+        close(fd);
+        return error_errno(err, "enter the network namespace of %s", vpc);
+    }
+    close(fd);
+    return 0;
+}

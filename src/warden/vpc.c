@@ -1,0 +1,236 @@
+/* VPCs as network namespaces: no bridge, every instance alone on its veth, all packets routed and
+ * so seen by the ip hooks. Runs in forked children. */
+#include "warden/private.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define IMDS_ADDRESS "169.254.169.254"
+#define API_ADDRESS "169.254.169.252"
+#define DNS_ADDRESS "169.254.169.253"
+#define IMDS_PORT 80
+#define API_PORT 4566
+
+static bool namespace_exists(const char *name)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "/run/netns/%s", name);
+    return access(path, F_OK) == 0;
+}
+
+static int ip(const char *namespace, const char *text, struct error *err)
+{
+    const char *const argv[] = {"ip", "-n", namespace, "-batch", "-", NULL};
+
+    return run_program(argv, slice_z(text), NULL, err);
+}
+
+/* In a child of its own, for the namespace is the process's. */
+static int set_sysctls(const struct site *site, const char *vpc)
+{
+    static const struct {
+        const char *file, *value;
+    } settings[] = {
+        {"/proc/sys/net/ipv6/conf/all/disable_ipv6",       "1"},
+        {"/proc/sys/net/ipv6/conf/default/disable_ipv6",   "1"},
+        {"/proc/sys/net/ipv4/ip_forward",                  "1"},
+        {"/proc/sys/net/ipv4/conf/all/proxy_arp",          "1"},
+        {"/proc/sys/net/ipv4/conf/default/proxy_arp",      "1"},
+        {"/proc/sys/net/ipv4/conf/all/send_redirects",     "0"},
+        {"/proc/sys/net/ipv4/conf/default/send_redirects", "0"},
+        {"/proc/sys/net/ipv4/conf/all/rp_filter",          "1"},
+        {"/proc/sys/net/ipv4/conf/default/rp_filter",      "1"},
+        {"/proc/sys/net/ipv4/ip_nonlocal_bind",            "1"},
+    };
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        if (enter_namespace(site, vpc, NULL) != 0) {
+            _exit(1);
+        }
+        for (size_t i = 0; i < COUNT_OF(settings); i++) {
+            int fd = open(settings[i].file, O_WRONLY | O_CLOEXEC);
+
+            if (fd >= 0 && write(fd, settings[i].value, strlen(settings[i].value)) < 0) {
+                close(fd); /* IPv6 may be off altogether. */
+                continue;
+            }
+            if (fd >= 0) {
+                close(fd);
+            }
+        }
+        _exit(0);
+    }
+    waitpid(child, &status, 0);
+    return status;
+}
+
+static int add_namespace(const struct site *site, const char *vpc, const char *name,
+                         struct error *err)
+{
+    const char *const argv[] = {"ip", "netns", "add", name, NULL};
+    int rc;
+
+    if (namespace_exists(name)) {
+        return 0;
+    }
+    rc = run_program(argv, SLICE_EMPTY, NULL, err);
+    if (rc == 0) {
+        rc = ip(name, "link set lo up\n", err);
+    }
+    if (rc == 0) {
+        set_sysctls(site, vpc);
+    }
+    return rc;
+}
+
+/* Gateways, the link-local services and load balancers' own addresses live on lo. */
+static int add_addresses(const struct warden_vpc *vpc, const char *name,
+                         const struct network_end *ends, struct error *err)
+{
+    char address[ADDRESS_TEXT_BYTES];
+    struct buf text = {0};
+    int rc;
+
+    buf_add_z(&text, "address replace " IMDS_ADDRESS "/32 dev lo\naddress replace " API_ADDRESS
+                     "/32 dev lo\naddress replace " DNS_ADDRESS "/32 dev lo\n");
+    for (uint32_t i = 0; i < vpc->subnet_count; i++) {
+        address_text(subnet_gateway(vpc->subnets[i]), address);
+        buf_printf(&text, "address replace %s/32 dev lo\n", address);
+    }
+    for (uint32_t i = 0; i < vpc->end_count; i++) {
+        if (ends[i].instance[0] == '\0') {
+            address_text(ends[i].address, address);
+            buf_printf(&text, "address replace %s/32 dev lo\n", address);
+        }
+    }
+    rc = ip(name, buf_z(&text), err);
+    buf_close(&text);
+    return rc;
+}
+
+static int load_rules(const struct site *site, const struct warden_vpc *vpc,
+                      const struct network_end *ends, const struct network_rule *rules,
+                      struct error *err)
+{
+    struct buf text = {0};
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        static const char *const argv[] = {"nft", "-f", "-", NULL};
+
+        if (enter_namespace(site, vpc->id, NULL) != 0) {
+            _exit(1);
+        }
+        nft_vpc(&text, vpc, ends, rules);
+        if (run_program(argv, buf_slice(&text), NULL, err) != 0) {
+            fprintf(stderr, "%s\n", err == NULL ? "nft" : err->message);
+            _exit(1);
+        }
+        _exit(0);
+    }
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0
+               ? 0
+               : error_set(err, ERR_SYSTEM, "nft refuses the rules of %s", vpc->id);
+}
+
+static int listen_at(const char *address, int port, struct error *err)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int one = 1;
+
+    inet_pton(AF_INET, address, &name.sin_addr);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)); /* A restarted musterd's beside. */
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&name, sizeof(name)) != 0 ||
+        listen(fd, 512) != 0) {
+        error_errno(err, "listen on %s:%d inside the VPC", address, port);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* This child's last act: it stays in the namespace. */
+static int open_listeners(const struct site *site, const char *vpc, int listeners[2],
+                          struct error *err)
+{
+    int rc = enter_namespace(site, vpc, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    listeners[0] = listen_at(IMDS_ADDRESS, IMDS_PORT, err);
+    listeners[1] = listen_at(API_ADDRESS, API_PORT, err);
+    return listeners[0] < 0 || listeners[1] < 0 ? ERR_SYSTEM : 0;
+}
+
+int vpc_ensure(const struct site *site, const struct warden_vpc *vpc,
+               const struct network_end *ends, const struct network_rule *rules, int listeners[2],
+               struct error *err)
+{
+    char name[64];
+    int rc;
+
+    site_namespace(site, vpc->id, name);
+    rc = add_namespace(site, vpc->id, name, err);
+    if (rc == 0) {
+        rc = add_addresses(vpc, name, ends, err);
+    }
+    if (rc == 0) {
+        rc = load_rules(site, vpc, ends, rules, err);
+    }
+    if (rc == 0 && vpc->want_listeners) {
+        rc = open_listeners(site, vpc->id, listeners, err);
+    }
+    return rc;
+}
+
+int vpc_gone(const struct site *site, const char *id, struct error *err)
+{
+    char name[64];
+    const char *const argv[] = {"ip", "netns", "delete", name, NULL};
+
+    site_namespace(site, id, name);
+    return namespace_exists(name) ? run_program(argv, SLICE_EMPTY, NULL, err) : 0;
+}
+
+int vpc_sockets(const struct site *site, const char *id, int *fds, size_t count, struct error *err)
+{
+    int rc = enter_namespace(site, id, err);
+
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fds[i] < 0) {
+            rc = error_errno(err, "socket");
+        }
+    }
+    return rc;
+}
+
+int host_table_write(const struct site *site, const struct published *published, size_t count,
+                     struct error *err)
+{
+    static const char *const argv[] = {"nft", "-f", "-", NULL};
+    struct buf text = {0};
+    int rc;
+
+    nft_host(&text, site->name, published, count);
+    rc = run_program(argv, buf_slice(&text), NULL, err);
+    buf_close(&text);
+    return rc;
+}
