@@ -174,7 +174,7 @@ static int take_slot(const struct site *site, const char *id, uint32_t *slot, st
 static int mount_disk(const struct site *site, const struct warden_instance *instance,
                       uint32_t slot, struct error *err)
 {
-    char disk[PATH_BYTES], image[PATH_BYTES], owner[64], bytes[32];
+    char disk[PATH_BYTES], image[PATH_BYTES], owner[160], bytes[32];
     const char *const mkfs[] = {"mkfs.ext4", "-q",  "-F",  "-m",  "0",
                                 "-E",        owner, image, bytes, NULL};
     const char *const mount_loop[] = {"mount", "-o", "loop,noatime,nodev,discard",
