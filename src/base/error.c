@@ -5,6 +5,22 @@
 #include <stdio.h>
 #include <string.h>
 
+/* vsnprintf() may have cut a character of several bytes in two. */
+static void cut_whole(char *message)
+{
+    size_t bytes = strlen(message), start = bytes;
+
+    if (bytes + 1 < ERROR_MESSAGE_BYTES) {
+        return;
+    }
+    while (start > 0 && ((unsigned char)message[start - 1] & 0xc0) == 0x80) {
+        start--;
+    }
+    if (start > 0 && (unsigned char)message[start - 1] >= 0xc0) {
+        message[start - 1] = '\0';
+    }
+}
+
 static void fill(struct error *err, enum error_code code, int http_status, const char *aws_code,
                  const char *format, va_list args)
 {
@@ -15,6 +31,7 @@ static void fill(struct error *err, enum error_code code, int http_status, const
     err->http_status = http_status;
     snprintf(err->aws_code, sizeof(err->aws_code), "%s", aws_code);
     vsnprintf(err->message, sizeof(err->message), format, args);
+    cut_whole(err->message);
 }
 
 int error_set(struct error *err, enum error_code code, const char *format, ...)

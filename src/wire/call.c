@@ -4,7 +4,7 @@
 #include "wire/server.h"
 
 /* "arn:...:{region}:{account}:group/{Name}" with the input's members put in; a missing one is '*'.
- */
+ * A member that holds an ARN is the answer itself. */
 static const char *resource_of(const struct wire_hooks *hooks, struct ctx *ctx,
                                const struct model_op *op, const struct doc *in)
 {
@@ -27,6 +27,9 @@ static const char *resource_of(const struct wire_hooks *hooks, struct ctx *ctx,
             buf_add_z(&arn, hooks->region);
         } else if (slice_equal_z(name, "account")) {
             buf_add_z(&arn, ctx->caller.account);
+        } else if (member != NULL && slice_starts(doc_text(in, member->id), SLICE_LIT("arn:"))) {
+            buf_close(&arn); /* Things may be named by their ARNs, too. */
+            return arena_strdup(ctx->arena, doc_text(in, member->id));
         } else if (member != NULL && doc_text(in, member->id).bytes > 0) {
             buf_add(&arn, doc_text(in, member->id));
         } else {

@@ -1,5 +1,7 @@
 #include "wire/codec.h"
 
+#include "base/text.h"
+
 #include <cbor.h>
 #include <math.h>
 #include <stdlib.h>
@@ -45,6 +47,11 @@ static struct slice string_of(struct arena *arena, const cbor_item_t *item)
     copy = arena_copy(arena, buf_slice(&whole));
     buf_close(&whole);
     return copy;
+}
+
+static bool is_text(struct slice bytes)
+{
+    return text_is_utf8(bytes) && slice_find(bytes, '\0') == bytes.bytes;
 }
 
 /* Any number as a double; false when it is none. */
@@ -127,6 +134,9 @@ static int decode_map(struct arena *arena, const struct model_shape *shape, cons
             return unfit(err, "String");
         }
         key = string_of(arena, pairs[i].key);
+        if (!is_text(key)) {
+            return unfit(err, "String");
+        }
         if (shape->kind == DOC_STRUCT) {
             member = model_member_named(shape, key);
         }
@@ -189,7 +199,7 @@ static int decode(struct arena *arena, const struct model_shape *shape, const cb
             return unfit(err, "String");
         }
         *doc = doc_new_text(arena, string_of(arena, item));
-        return slice_find((*doc)->u.text, '\0') < (*doc)->u.text.bytes ? unfit(err, "String") : 0;
+        return is_text((*doc)->u.text) ? 0 : unfit(err, "String");
     case DOC_BLOB:
         if (!cbor_isa_bytestring(item)) {
             return unfit(err, "Blob");

@@ -329,8 +329,8 @@ static void encode(const struct model_shape *shape, const struct doc *doc, struc
         buf_add_z(text, doc->u.integer ? "true" : "false");
         break;
     case DOC_TIME: /* Epoch seconds with the milliseconds as a fraction. */
-        buf_printf(text, "%lld.%03lld", (long long)(doc->u.integer / 1000),
-                   (long long)(doc->u.integer % 1000));
+        buf_printf(text, "%s%lld.%03lld", doc->u.integer < 0 ? "-" : "",
+                   llabs(doc->u.integer / 1000), llabs(doc->u.integer % 1000));
         break;
     case DOC_JSON:
         encode_json(doc->u.json, text);

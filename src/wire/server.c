@@ -128,8 +128,8 @@ static void encode_answer(const struct exchange *exchange, struct buf *body)
     }
 }
 
-static void send_answer(struct exchange *exchange, int status, const char *query_error,
-                        struct slice body)
+static void send_answer(struct exchange *exchange, int status, const struct wire_error *error,
+                        const char *query_error, struct slice body)
 {
     struct http_header headers[8] = {
         {"x-amzn-RequestId", exchange->ctx->request_id       },
@@ -150,8 +150,8 @@ static void send_answer(struct exchange *exchange, int status, const char *query
                        (unsigned)body.bytes));
         headers[count++] = (struct http_header){"x-amz-crc32", crc};
     }
-    if (exchange->protocol == PROTOCOL_REST_JSON && exchange->error.code != ERR_NONE) {
-        headers[count++] = (struct http_header){"x-amzn-ErrorType", exchange->error.aws_code};
+    if (exchange->protocol == PROTOCOL_REST_JSON && error != NULL) {
+        headers[count++] = (struct http_header){"x-amzn-ErrorType", error->code};
     }
     http_respond(exchange->request, status, headers, body);
 }
@@ -187,7 +187,7 @@ static void answer(void *data)
     if (exchange->error.code == ERR_NONE) {
         encode_answer(exchange, &body);
         log_exchange(exchange, 200, "-");
-        send_answer(exchange, 200, NULL, buf_slice(&body));
+        send_answer(exchange, 200, NULL, NULL, buf_slice(&body));
     } else {
         enum family family = family_of(exchange->protocol);
         struct wire_error error = wire_error_of(exchange->service, family, &exchange->error);
@@ -203,7 +203,7 @@ static void answer(void *data)
                  error.sender ? "Sender" : "Receiver");
         encode_error(exchange, &error, &body);
         log_exchange(exchange, status, error.code);
-        send_answer(exchange, status, compatible ? query_error : NULL, buf_slice(&body));
+        send_answer(exchange, status, &error, compatible ? query_error : NULL, buf_slice(&body));
     }
     buf_close(&body);
     hooks->end(ctx);

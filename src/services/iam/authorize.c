@@ -125,14 +125,14 @@ int iam_authorize(struct ctx *ctx, const char *action, const char *resource, str
     time_format_s(ctx->wall_ms, now);
     {
         const struct policy_variable variables[] = {
-            {"aws:SourceIp",         ctx->source_address                            },
-            {"aws:PrincipalArn",     identity == NULL ? caller->arn : identity->arn },
-            {"aws:username",         caller->kind == CALLER_USER ? caller->name : ""},
-            {"aws:userid",           caller->user_id                                },
-            {"aws:PrincipalAccount", caller->account                                },
-            {"aws:RequestedRegion",  ctx->control->options.region                   },
-            {"aws:CurrentTime",      now                                            },
-            {"aws:SecureTransport",  "false"                                        },
+            {"aws:SourceIp",         ctx->source_address                              },
+            {"aws:PrincipalArn",     identity == NULL ? caller->arn : identity->arn   },
+            {"aws:username",         caller->kind == CALLER_USER ? caller->name : NULL},
+            {"aws:userid",           caller->user_id                                  },
+            {"aws:PrincipalAccount", caller->account                                  },
+            {"aws:RequestedRegion",  ctx->control->options.region                     },
+            {"aws:CurrentTime",      now                                              },
+            {"aws:SecureTransport",  "false"                                          },
         };
         const struct policy_request request = {.action = action,
                                                .resource = resource,
@@ -147,10 +147,14 @@ int iam_authorize(struct ctx *ctx, const char *action, const char *resource, str
 bool iam_role_trusts(struct ctx *ctx, const char *role_name, const char *service)
 {
     const struct iam_identity *role = iam_role(ctx->control->iam, role_name);
+    const struct iam_identity *own_role = service == NULL && ctx->caller.kind == CALLER_ROLE
+                                              ? iam_role(ctx->control->iam, ctx->caller.name)
+                                              : NULL;
     const struct policy_request request = {
         .action = "sts:AssumeRole",
         .resource = role == NULL ? "" : role->arn,
         .principal = service == NULL ? ctx->caller.arn : NULL,
+        .principal_role = own_role == NULL ? NULL : own_role->arn,
         .service = service,
     };
     json_t *policy = NULL;

@@ -36,6 +36,129 @@ static bool texts(const json_t *value)
     return json_is_array(value);
 }
 
+enum test { TEST_EQUAL, TEST_CASE, TEST_LIKE, TEST_ORDER, TEST_ADDRESS };
+
+static const struct operator
+{
+    const char *name;
+    enum test test;
+    bool negated;
+    bool dates;
+    const char *order; /* Which of "<=>" hold. */
+}
+operators[] = {
+    {"StringEquals",              TEST_EQUAL,   false, false, NULL},
+    {"StringNotEquals",           TEST_EQUAL,   true,  false, NULL},
+    {"StringEqualsIgnoreCase",    TEST_CASE,    false, false, NULL},
+    {"StringNotEqualsIgnoreCase", TEST_CASE,    true,  false, NULL},
+    {"StringLike",                TEST_LIKE,    false, false, NULL},
+    {"StringNotLike",             TEST_LIKE,    true,  false, NULL},
+    {"ArnEquals",                 TEST_LIKE,    false, false, NULL},
+    {"ArnLike",                   TEST_LIKE,    false, false, NULL},
+    {"ArnNotEquals",              TEST_LIKE,    true,  false, NULL},
+    {"ArnNotLike",                TEST_LIKE,    true,  false, NULL},
+    {"Bool",                      TEST_CASE,    false, false, NULL},
+    {"NumericEquals",             TEST_ORDER,   false, false, "=" },
+    {"NumericNotEquals",          TEST_ORDER,   true,  false, "=" },
+    {"NumericLessThan",           TEST_ORDER,   false, false, "<" },
+    {"NumericLessThanEquals",     TEST_ORDER,   false, false, "<="},
+    {"NumericGreaterThan",        TEST_ORDER,   false, false, ">" },
+    {"NumericGreaterThanEquals",  TEST_ORDER,   false, false, ">="},
+    {"DateEquals",                TEST_ORDER,   false, true,  "=" },
+    {"DateNotEquals",             TEST_ORDER,   true,  true,  "=" },
+    {"DateLessThan",              TEST_ORDER,   false, true,  "<" },
+    {"DateLessThanEquals",        TEST_ORDER,   false, true,  "<="},
+    {"DateGreaterThan",           TEST_ORDER,   false, true,  ">" },
+    {"DateGreaterThanEquals",     TEST_ORDER,   false, true,  ">="},
+    {"IpAddress",                 TEST_ADDRESS, false, false, NULL},
+    {"NotIpAddress",              TEST_ADDRESS, true,  false, NULL},
+};
+
+/* "ForAnyValue:StringLikeIfExists" without what stands around the operator: our request values are
+ * single. NULL when nobody knows it; Null has no row of its own. */
+static const struct operator* operator_of(const char *name, bool *if_exists, bool *null_test)
+{
+    struct slice base = slice_z(name);
+
+    if (slice_starts(base, SLICE_LIT("ForAnyValue:")) ||
+        slice_starts(base, SLICE_LIT("ForAllValues:"))) {
+        base = slice_sub(base, slice_find(base, ':') + 1, base.bytes);
+    }
+    *if_exists = slice_ends(base, SLICE_LIT("IfExists"));
+    base = *if_exists ? slice_sub(base, 0, base.bytes - 8) : base;
+    *null_test = slice_equal_z(base, "Null") && !*if_exists;
+    for (size_t i = 0; i < COUNT_OF(operators); i++) {
+        if (slice_equal_z(base, operators[i].name)) {
+            return &operators[i];
+        }
+    }
+    return NULL;
+}
+
+/* One value, or a list of values. */
+static bool condition_values(const json_t *values)
+{
+    const json_t *element;
+    size_t index;
+
+    if (json_is_string(values) || json_is_boolean(values) || json_is_number(values)) {
+        return true;
+    }
+    json_array_foreach(values, index, element)
+    {
+        if (!json_is_string(element) && !json_is_boolean(element) && !json_is_number(element)) {
+            return false;
+        }
+    }
+    return json_is_array(values);
+}
+
+/* Whatever could not be judged later must not get in: a Deny would then hold for nothing. */
+static bool conditions_are_known(const json_t *condition)
+{
+    const char *name, *key;
+    json_t *keys, *values;
+    bool if_exists, null_test;
+
+    if (condition == NULL) {
+        return true;
+    }
+    json_object_foreach((json_t *)(uintptr_t)condition, name, keys)
+    {
+        if ((operator_of(name, &if_exists, &null_test) == NULL && !null_test) ||
+            !json_is_object(keys)) {
+            return false;
+        }
+        json_object_foreach(keys, key, values)
+        {
+            if (!condition_values(values)) {
+                return false;
+            }
+        }
+    }
+    return json_is_object(condition);
+}
+
+/* "*", or {"AWS": texts, "Service": texts}. */
+static bool principal_is_known(const json_t *principal)
+{
+    const char *kind;
+    json_t *names;
+
+    if (json_is_string(principal)) {
+        return strcmp(json_string_value(principal), "*") == 0;
+    }
+    json_object_foreach((json_t *)(uintptr_t)principal, kind, names)
+    {
+        if ((strcmp(kind, "AWS") != 0 && strcmp(kind, "Service") != 0 &&
+             strcmp(kind, "Federated") != 0 && strcmp(kind, "CanonicalUser") != 0) ||
+            !texts(names)) {
+            return false;
+        }
+    }
+    return json_is_object(principal) && json_object_size(principal) > 0;
+}
+
 static int check_statement(const json_t *statement, bool trust, struct error *err)
 {
     const char *effect = json_string_value(json_object_get(statement, "Effect"));
@@ -44,6 +167,12 @@ static int check_statement(const json_t *statement, bool trust, struct error *er
     const json_t *action = json_object_get(statement, "Action");
     const json_t *resource = json_object_get(statement, "Resource");
 
+    if ((action != NULL && json_object_get(statement, "NotAction") != NULL) ||
+        (resource != NULL && json_object_get(statement, "NotResource") != NULL) ||
+        (json_object_get(statement, "Principal") != NULL &&
+         json_object_get(statement, "NotPrincipal") != NULL)) {
+        return malformed(err, "Syntax errors in policy.");
+    }
     action = action != NULL ? action : json_object_get(statement, "NotAction");
     resource = resource != NULL ? resource : json_object_get(statement, "NotResource");
     if (!json_is_object(statement)) {
@@ -67,8 +196,12 @@ static int check_statement(const json_t *statement, bool trust, struct error *er
     if (!trust && !texts(resource)) {
         return malformed(err, "Policy statement must contain resources.");
     }
-    if (json_object_get(statement, "Condition") != NULL &&
-        !json_is_object(json_object_get(statement, "Condition"))) {
+    if (trust && !principal_is_known(json_object_get(statement, "Principal") != NULL
+                                         ? json_object_get(statement, "Principal")
+                                         : json_object_get(statement, "NotPrincipal"))) {
+        return malformed(err, "Invalid principal in policy");
+    }
+    if (!conditions_are_known(json_object_get(statement, "Condition"))) {
         return malformed(err, "Syntax errors in policy.");
     }
     return 0;
@@ -205,7 +338,7 @@ static bool any_of(const struct policy_request *request, const json_t *list, mat
     }
     json_array_foreach(list, index, element)
     {
-        if (match(request, json_string_value(element))) {
+        if (json_is_string(element) && match(request, json_string_value(element))) {
             return true;
         }
     }
@@ -223,7 +356,8 @@ static bool matches_principal(const struct policy_request *request, const char *
     if (request->principal == NULL) {
         return false;
     }
-    if (strcmp(pattern, request->principal) == 0) {
+    if (strcmp(pattern, request->principal) == 0 ||
+        (request->principal_role != NULL && strcmp(pattern, request->principal_role) == 0)) {
         return true;
     }
     account = strlen(pattern) == 12 ? pattern
@@ -241,18 +375,24 @@ static bool matches_service(const struct policy_request *request, const char *pa
            (strcmp(pattern, "*") == 0 || strcmp(pattern, request->service) == 0);
 }
 
-static bool principal_holds(const struct policy_request *request, const json_t *statement)
+static bool is_principal(const struct policy_request *request, const json_t *principal)
 {
-    const json_t *principal = json_object_get(statement, "Principal");
-
-    if (principal == NULL) {
-        return true; /* An identity policy. */
-    }
     if (json_is_string(principal)) {
         return strcmp(json_string_value(principal), "*") == 0;
     }
     return any_of(request, json_object_get(principal, "AWS"), matches_principal) ||
            any_of(request, json_object_get(principal, "Service"), matches_service);
+}
+
+static bool principal_holds(const struct policy_request *request, const json_t *statement)
+{
+    const json_t *principal = json_object_get(statement, "Principal");
+    const json_t *not_principal = json_object_get(statement, "NotPrincipal");
+
+    if (not_principal != NULL) {
+        return !is_principal(request, not_principal);
+    }
+    return principal == NULL /* An identity policy. */ || is_principal(request, principal);
 }
 
 /* Conditions. */
@@ -298,44 +438,6 @@ static int compare(const char *have, const char *want, bool dates)
     return (a > b) - (a < b);
 }
 
-enum test { TEST_EQUAL, TEST_CASE, TEST_LIKE, TEST_ORDER, TEST_ADDRESS };
-
-static const struct operator
-{
-    const char *name;
-    enum test test;
-    bool negated;
-    bool dates;
-    const char *order; /* Which of "<=>" hold. */
-}
-operators[] = {
-    {"StringEquals",              TEST_EQUAL,   false, false, NULL},
-    {"StringNotEquals",           TEST_EQUAL,   true,  false, NULL},
-    {"StringEqualsIgnoreCase",    TEST_CASE,    false, false, NULL},
-    {"StringNotEqualsIgnoreCase", TEST_CASE,    true,  false, NULL},
-    {"StringLike",                TEST_LIKE,    false, false, NULL},
-    {"StringNotLike",             TEST_LIKE,    true,  false, NULL},
-    {"ArnEquals",                 TEST_LIKE,    false, false, NULL},
-    {"ArnLike",                   TEST_LIKE,    false, false, NULL},
-    {"ArnNotEquals",              TEST_LIKE,    true,  false, NULL},
-    {"ArnNotLike",                TEST_LIKE,    true,  false, NULL},
-    {"Bool",                      TEST_CASE,    false, false, NULL},
-    {"NumericEquals",             TEST_ORDER,   false, false, "=" },
-    {"NumericNotEquals",          TEST_ORDER,   true,  false, "=" },
-    {"NumericLessThan",           TEST_ORDER,   false, false, "<" },
-    {"NumericLessThanEquals",     TEST_ORDER,   false, false, "<="},
-    {"NumericGreaterThan",        TEST_ORDER,   false, false, ">" },
-    {"NumericGreaterThanEquals",  TEST_ORDER,   false, false, ">="},
-    {"DateEquals",                TEST_ORDER,   false, true,  "=" },
-    {"DateNotEquals",             TEST_ORDER,   true,  true,  "=" },
-    {"DateLessThan",              TEST_ORDER,   false, true,  "<" },
-    {"DateLessThanEquals",        TEST_ORDER,   false, true,  "<="},
-    {"DateGreaterThan",           TEST_ORDER,   false, true,  ">" },
-    {"DateGreaterThanEquals",     TEST_ORDER,   false, true,  ">="},
-    {"IpAddress",                 TEST_ADDRESS, false, false, NULL},
-    {"NotIpAddress",              TEST_ADDRESS, true,  false, NULL},
-};
-
 static bool value_holds(const struct operator* operator, const char * have, const char *want)
 {
     int order;
@@ -369,16 +471,18 @@ static bool key_holds(const struct policy_request *request, const struct operato
     }
     for (size_t i = 0; i < count; i++) {
         struct buf text = {0};
-        const char *value;
         bool holds;
 
         element = json_is_array(wanted) ? json_array_get(wanted, i) : wanted;
-        value = json_is_boolean(element) ? (json_is_true(element) ? "true" : "false")
-                                         : json_string_value(element);
-        if (value == NULL) {
-            continue;
+        if (json_is_string(element)) {
+            substitute(request, json_string_value(element), &text);
+        } else if (json_is_integer(element)) {
+            buf_add_i64(&text, json_integer_value(element));
+        } else if (json_is_real(element)) {
+            buf_add_double(&text, json_real_value(element));
+        } else {
+            buf_add_z(&text, json_is_true(element) ? "true" : "false");
         }
-        substitute(request, value, &text);
         holds = value_holds(operator, have, buf_z(&text));
         buf_close(&text);
         if (holds) {
@@ -390,40 +494,27 @@ static bool key_holds(const struct policy_request *request, const struct operato
 
 static bool operator_holds(const struct policy_request *request, const char *name, json_t *keys)
 {
-    struct slice base = slice_z(name);
-    bool if_exists = slice_ends(base, SLICE_LIT("IfExists"));
-    size_t colon = slice_find(base, ':'); /* ForAnyValue: our values are single. */
+    bool if_exists, null_test;
+    const struct operator* operator= operator_of(name, &if_exists, &null_test);
     const char *key;
     json_t *wanted;
 
-    base = if_exists ? slice_sub(base, 0, base.bytes - 8) : base;
-    base = colon < base.bytes ? slice_sub(base, colon + 1, base.bytes) : base;
-    for (size_t i = 0; i < COUNT_OF(operators); i++) {
-        if (!slice_equal_z(base, operators[i].name)) {
-            continue;
-        }
-        json_object_foreach(keys, key, wanted)
-        {
-            if (!key_holds(request, &operators[i], if_exists, key, wanted)) {
-                return false;
-            }
-        }
-        return true;
+    if (operator== NULL && !null_test) {
+        return false;
     }
-    if (slice_equal_z(base, "Null")) {
-        json_object_foreach(keys, key, wanted)
-        {
-            bool must_be_absent =
-                json_is_true(wanted) ||
-                (json_is_string(wanted) && strcasecmp(json_string_value(wanted), "true") == 0);
+    json_object_foreach(keys, key, wanted)
+    {
+        bool must_be_absent =
+            json_is_true(wanted) ||
+            (json_is_string(wanted) && strcasecmp(json_string_value(wanted), "true") == 0);
+        bool holds = null_test ? (variable(request, key) == NULL) == must_be_absent
+                               : key_holds(request, operator, if_exists, key, wanted);
 
-            if ((variable(request, key) == NULL) != must_be_absent) {
-                return false;
-            }
+        if (!holds) {
+            return false;
         }
-        return true;
     }
-    return false; /* An operator that nobody knows holds for nothing. */
+    return true;
 }
 
 static bool conditions_hold(const struct policy_request *request, const json_t *statement)

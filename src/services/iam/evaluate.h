@@ -11,15 +11,17 @@
 #include <stddef.h>
 
 struct policy_variable {
-    const char *name; /* "aws:SourceIp" */
-    const char *value;
+    const char *name;  /* "aws:SourceIp" */
+    const char *value; /* NULL: the request has none. */
 };
 
 struct policy_request {
-    const char *action;    /* "ec2:RunInstances" */
-    const char *resource;  /* An ARN, or "*". */
-    const char *principal; /* The caller's ARN; for trust policies. */
-    const char *service;   /* "ec2.amazonaws.com"; for trust policies. */
+    const char *action;   /* "ec2:RunInstances" */
+    const char *resource; /* An ARN, or "*". */
+    /* For trust policies; NULL otherwise: who asks, the role whose session it is, a service. */
+    const char *principal;      /* "arn:aws:iam::000000000000:user/ann" */
+    const char *principal_role; /* "arn:aws:iam::000000000000:role/web" */
+    const char *service;        /* "ec2.amazonaws.com" */
     const struct policy_variable *variables;
     size_t variable_count;
 };

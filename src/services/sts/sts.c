@@ -31,6 +31,9 @@ int sts_assume_role(struct ctx *ctx, const struct doc *in, struct doc *out, stru
     if (slash == NULL || strncmp(arn, "arn:aws:iam::", 13) != 0) {
         return error_api(err, "ValidationError", "%s is invalid", arn);
     }
+    if (strncmp(arn + 13, ctx->caller.account, strlen(ctx->caller.account)) != 0) {
+        role = ""; /* Nobody trusts us there. */
+    }
     /* A role that is not there is denied like one that does not trust the caller. */
     if (ctx->caller.kind == CALLER_ROOT) {
         return error_api_status(err, 403, "AccessDenied",
