@@ -22,7 +22,8 @@ struct net {
     bool again;  /* Memory changed meanwhile. */
     bool there;  /* It was made once since the start. */
     bool failed;
-    char **waiting; /* Instances that start when it is there. */
+    uint64_t published; /* What publish_vpc() last asked for. */
+    char **waiting;     /* Instances that start when it is there. */
     size_t waiting_count, waiting_room;
 };
 
@@ -202,6 +203,7 @@ static void vpc_done(void *data, const struct error *err)
         if (net->again) {
             ask_vpc(acts, net);
         } else if (!net->failed) {
+            publish_vpc(acts->control, net->id, &net->published);
             start_waiting(acts, net);
         }
     }
@@ -499,7 +501,30 @@ static void on_news(void *data, const char *id, enum compute_state state, const 
     control_run(control, arrived, &news);
 }
 
+/* A forwarder of ours ended; elbv2's HAProxys are elbv2's business, which is told as well. */
+static void on_haproxy_ended(void *data, const char *id)
+{
+    struct control *control = data;
+    char vpc[COMPUTE_ID_BYTES];
+    struct net *net;
+
+    if (control->ec2 == NULL || strncmp(id, "pub-", 4) != 0) {
+        return;
+    }
+    snprintf(vpc, sizeof(vpc), "vpc-%.20s", id + 4);
+    net = map_get_z(&control->ec2->acts->nets, vpc);
+    if (net != NULL) {
+        net->published = 0;
+        publish_vpc(control, net->id, &net->published);
+    }
+}
+
 /* The start: what should be is asked for, what should not be is removed. */
+
+static bool has_prefix(const char *id, const char *prefix)
+{
+    return slice_starts(slice_z(id), slice_z(prefix));
+}
 
 static void on_inventory(void *data, const struct compute_found *found, size_t count,
                          const struct error *err)
@@ -512,13 +537,17 @@ static void on_inventory(void *data, const struct compute_found *found, size_t c
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        const struct ec2_instance *instance = ec2_instance_find(acts->control, found[i].id);
+        const char *id = found[i].id;
+        const struct ec2_instance *instance = ec2_instance_find(acts->control, id);
         struct compute_instance nothing = {0};
 
-        if (instance == NULL || instance->state == EC2_TERMINATED) {
-            log_info("instance.unknown id=%s", found[i].id);
-            copy_id(nothing.id, found[i].id);
+        if (has_prefix(id, "i-") && (instance == NULL || instance->state == EC2_TERMINATED)) {
+            log_info("instance.unknown id=%s", id);
+            copy_id(nothing.id, id);
             compute->driver->instance(compute, &nothing, COMPUTE_GONE, NULL, NULL);
+        } else if (has_prefix(id, "vpc-") && ec2_vpc_find(acts->control, id) == NULL) {
+            log_info("vpc.unknown id=%s", id);
+            sync_vpc(acts, id);
         }
     }
 }
@@ -585,6 +614,7 @@ int acts_start(struct ctx *ctx, struct error *err)
     ctx->control->ec2->acts = acts;
     ctx->control->compute->events.data = ctx->control;
     ctx->control->compute->events.instance = on_news;
+    ctx->control->compute->events.haproxy = on_haproxy_ended;
     acts->retry = control_timer_open(ctx->control, retry, acts);
     control_timer_at_ms(acts->retry, ctx->now_ms + RETRY_MS);
     ctx_after_commit(ctx, begin, acts);

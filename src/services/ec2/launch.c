@@ -556,6 +556,7 @@ static void put_tags(struct ctx *ctx, const struct plan *plan, const struct laun
 static int carry_out(struct ctx *ctx, const struct plan *plan, const struct launch_options *options,
                      int64_t count, const char *reservation, struct error *err)
 {
+    act_vpc(ctx, plan->subnet->vpc); /* First: the network must know them when they start. */
     for (int64_t i = 0; i < count; i++) {
         struct ec2_instance *made = make_instance(ctx, plan, options, reservation, i);
         int rc = join_network(ctx, plan, made, err);
@@ -570,7 +571,6 @@ static int carry_out(struct ctx *ctx, const struct plan *plan, const struct laun
         instance_move(ctx, made, EC2_PENDING);
         act_instance(ctx, made->id);
     }
-    act_vpc(ctx, plan->subnet->vpc);
     return 0;
 }
 

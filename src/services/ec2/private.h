@@ -178,6 +178,7 @@ struct ec2 {
     struct control_timer *janitor;
     struct acts *acts;       /* acts.c */
     struct samples *samples; /* cpu.c */
+    /* cpu.c */
 };
 
 /* things.c */
@@ -427,6 +428,10 @@ void act_vpc(struct ctx *ctx, const char *id);
 void act_reboot(struct ctx *ctx, const char *id);
 void act_image(struct ctx *ctx, const char *id);
 void act_image_gone(struct ctx *ctx, const char *id);
+
+/* publish.c: ports of public addresses, for clients on this host. @*known is what was asked for
+ * last; nothing is asked for again. */
+void publish_vpc(struct control *control, const char *vpc, uint64_t *known);
 
 /* cpu.c */
 void cpu_start(struct ctx *ctx);
