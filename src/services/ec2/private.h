@@ -178,7 +178,6 @@ struct ec2 {
     struct control_timer *janitor;
     struct acts *acts;       /* acts.c */
     struct samples *samples; /* cpu.c */
-    /* cpu.c */
 };
 
 /* things.c */
