@@ -2,6 +2,7 @@
 
 #include "services/autoscaling/autoscaling.h"
 #include "services/cloudformation/cloudformation.h"
+#include "services/cloudwatch/cloudwatch.h"
 #include "services/dynamodb/dynamodb.h"
 #include "services/ec2/ec2.h"
 #include "services/elbv2/elbv2.h"
@@ -11,6 +12,7 @@
 
 const struct service *const musterd_services[] = {
     &iam_service,
+    &cloudwatch_service,
     &ec2_service,
     &imds_service,
     &elbv2_service,

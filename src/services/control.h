@@ -5,7 +5,7 @@
  * changes memory and ctx's change set together. A failed commit ends the process: the store is what
  * is true, and the warden restarts us.
  *
- * Services form a DAG: iam <- ec2 <- elbv2, cloudwatch <- autoscaling <- ssm, resourcegroups <-
+ * Services form a DAG: iam, cloudwatch <- ec2 <- elbv2 <- autoscaling <- ssm, resourcegroups <-
  * cloudformation. A downward call uses the one public header of the other service with the caller's
  * ctx, so that all it changes is one commit. Upward news goes through callbacks that the upper
  * service registered with the lower one in its start(). */

@@ -20,8 +20,7 @@ const char *autoscaling_metrics_group(const struct control *control, const char 
                                       int64_t now_ms);
 
 /* The alarm is (still) in ALARM and has the policy among its actions; to be called on the change
- * and then once a minute. Says in @says (of @room bytes) what came of it, for the alarm's history,
- * and returns false when the policy is not known. */
+ * and then once a minute. False when the policy is not known. */
 struct autoscaling_alarm {
     const char *policy_arn, *alarm;
     bool has_metric;

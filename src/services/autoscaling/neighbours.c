@@ -2,6 +2,7 @@
 #include "services/autoscaling/neighbours.h"
 
 #include "services/autoscaling/group.h"
+#include "services/cloudwatch/cloudwatch.h"
 #include "services/ec2/ec2.h"
 #include "services/elbv2/elbv2.h"
 
@@ -156,15 +157,24 @@ static void target_changed(struct ctx *ctx, void *data, const char *arn, const c
     autoscaling_wake(ctx->control);
 }
 
-/* cloudwatch: not there yet; nobody calls autoscaling_invoke(), and policies show no alarms. */
+/* cloudwatch */
 
 static void policy_alarms(const struct control *control, const char *policy_arn, as_alarm_fn *fn,
                           void *data)
 {
-    (void)control;
-    (void)policy_arn;
-    (void)fn;
+    cloudwatch_alarms_with_action(control, policy_arn, fn, data);
+}
+
+static bool invoke(struct ctx *ctx, void *data, const struct cloudwatch_action *action)
+{
+    const struct autoscaling_alarm alarm = {.policy_arn = action->arn,
+                                            .alarm = action->alarm,
+                                            .has_metric = action->has_value,
+                                            .value = action->value,
+                                            .threshold = action->threshold};
+
     (void)data;
+    return autoscaling_invoke(ctx, &alarm);
 }
 
 static void listen_to_all(struct control *control)
@@ -172,6 +182,7 @@ static void listen_to_all(struct control *control)
     ec2_on_instance_change(control, instance_changed, NULL);
     ec2_set_warming(control, is_warming, NULL);
     elbv2_on_target_change(control->elbv2, target_changed, NULL);
+    cloudwatch_on_action(control, "arn:aws:autoscaling:", invoke, NULL);
 }
 
 static const struct neighbours neighbours = {

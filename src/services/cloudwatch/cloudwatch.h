@@ -1,7 +1,7 @@
 /* CloudWatch: metrics and alarms.
  *
- * Metrics are statistic sets per second in memory, three hours of them, bounded; they are written to
- * the store once a second and come back at a start. Alarms are judged by the clock, by
+ * Metrics are statistic sets per second in memory, three hours of them, bounded; they are written
+ * to the store once a second and come back at a start. Alarms are judged by the clock, by
  * engine/alarm.h. Loop thread. */
 #ifndef SERVICES_CLOUDWATCH_CLOUDWATCH_H
 #define SERVICES_CLOUDWATCH_CLOUDWATCH_H

@@ -43,6 +43,7 @@ static int start(struct ctx *ctx, struct error *err)
     images_make_stock(ctx);
     ec2->janitor = control_timer_open(ctx->control, janitor_run, ec2);
     control_timer_at_ms(ec2->janitor, ctx->now_ms);
+    cpu_start(ctx);
     return acts_start(ctx, err);
 }
 
@@ -55,6 +56,7 @@ static void close_service(struct control *control)
         return;
     }
     control_timer_close(ec2->janitor);
+    cpu_close(ec2);
     acts_close(ec2);
     for (enum kind kind = 0; kind < KINDS; kind++) {
         for (size_t at = 0; (thing = map_next(&ec2->things[kind], &at)) != NULL;) {
