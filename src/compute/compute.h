@@ -59,7 +59,7 @@ struct compute_usage {
 
 /* A HAProxy process in a VPC's namespace. */
 struct compute_haproxy {
-    char id[COMPUTE_ID_BYTES]; /* Ours: "lb-..." or the VPC's, for its public addresses. */
+    char id[COMPUTE_ID_BYTES]; /* Ours: "lb-...", or "pub-..." for a VPC's public addresses. */
     char vpc[COMPUTE_ID_BYTES];
     /* Where clients on this host connect: an address of 127.64.0.0/15 and a port. The socket is
      * inherited as descriptor @fd of the configuration's "bind fd@N". */

@@ -535,7 +535,7 @@ static bool sound(const struct warden_header *header, const char *payload)
     case WARDEN_HAPROXY:
         if (bytes < sizeof(*haproxy) ||
             !(id_has(haproxy->id, sizeof(haproxy->id), "lb-") ||
-              id_has(haproxy->id, sizeof(haproxy->id), "vpc-")) ||
+              id_has(haproxy->id, sizeof(haproxy->id), "pub-")) ||
             !id_has(haproxy->vpc, sizeof(haproxy->vpc), "vpc-") ||
             haproxy->listener_count > WARDEN_LISTENERS_MAX ||
             haproxy->source_count > WARDEN_SUBNETS_MAX ||
@@ -553,7 +553,7 @@ static bool sound(const struct warden_header *header, const char *payload)
         return true;
     case WARDEN_HAPROXY_GONE:
         return text_of_id(header, payload, "lb-") != NULL ||
-               text_of_id(header, payload, "vpc-") != NULL;
+               text_of_id(header, payload, "pub-") != NULL;
     case WARDEN_INVENTORY:
         return bytes == 0;
     default:
