@@ -21,8 +21,8 @@ static void cut_whole(char *message)
     }
 }
 
-static void fill(struct error *err, enum error_code code, int http_status, const char *aws_code,
-                 const char *format, va_list args)
+static void PRINTF_LIKE(5, 0) fill(struct error *err, enum error_code code, int http_status,
+                                   const char *aws_code, const char *format, va_list args)
 {
     if (err == NULL) {
         return;

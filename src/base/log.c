@@ -1,7 +1,7 @@
 #include "base/log.h"
 
-#include "base/error.h"
 #include "base/clock.h"
+#include "base/error.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ int log_level_parse(const char *text, enum log_level *level, struct error *err)
 }
 
 /* One write() per line, so that lines of several processes do not mix. */
-static void line(enum log_level level, const char *format, va_list args)
+static void PRINTF_LIKE(2, 0) line(enum log_level level, const char *format, va_list args)
 {
     char text[LINE_BYTES];
     char when[TIME_TEXT_BYTES];

@@ -16,6 +16,9 @@
         }                                                                                          \
     } while (0)
 
+/* A place that a reader must believe is never come to. */
+#define UNREACHABLE(why) assert_failed(why, __FILE__, __LINE__, __func__)
+
 /* Prints the broken fact and aborts. */
 _Noreturn void assert_failed(const char *fact, const char *file, int line, const char *function);
 

@@ -320,7 +320,7 @@ static int observe(struct world *world, const struct event *event, int64_t now_m
     case EVENT_DELETE:
         return request_delete(world, event, err);
     }
-    ASSERT(!"an event of a known kind");
+    UNREACHABLE("an event of a known kind");
 }
 
 int engine_observe(struct world *world, const struct event *event, int64_t now_ms,

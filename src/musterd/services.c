@@ -9,6 +9,7 @@
 #include "services/iam/iam.h"
 #include "services/imds/imds.h"
 #include "services/resourcegroups/resourcegroups.h"
+#include "services/ssm/ssm.h"
 
 const struct service *const musterd_services[] = {
     &iam_service,
@@ -17,6 +18,7 @@ const struct service *const musterd_services[] = {
     &imds_service,
     &elbv2_service,
     &autoscaling_service,
+    &ssm_service,
     &dynamodb_service,
     &resourcegroups_service,
     &cloudformation_service,

@@ -347,7 +347,7 @@ static void encode(const struct model_shape *shape, const struct doc *doc, struc
         break;
     case DOC_JSON:
     case DOC_RAW_JSON:
-        ASSERT(!"no CBOR service has free-form JSON");
+        UNREACHABLE("no CBOR service has free-form JSON");
         break;
     }
 }

@@ -339,7 +339,7 @@ static void encode_value(const struct model_shape *shape, const struct doc *doc,
         break;
     case DOC_JSON:
     case DOC_RAW_JSON:
-        ASSERT(!"no XML service has free-form JSON");
+        UNREACHABLE("no XML service has free-form JSON");
         break;
     }
 }
