@@ -1,8 +1,9 @@
 /* The sim driver: instances as a model, for tests, simulations and machines without root.
  *
  * An instance boots after boot_ms and stops after stop_ms. Its CPU time grows by its load; `stress`
- * given to exec (as SSM does it) is a load of 100 % for its --timeout. There is no data plane:
- * nothing answers on a load balancer's address, and probes answer what the model says. */
+ * given to exec (as SSM does it) is a load of 100 % for its --timeout, in real seconds. There is no
+ * data plane: nothing answers on a load balancer's address, and probes answer what the model says.
+ */
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/map.h"
@@ -242,38 +243,37 @@ static const char *sim_haproxy_socket(struct compute *compute, const char *id)
     return NULL;
 }
 
-/* "stress ... --timeout 60s": the seconds after the word that names them; 0 when it is no stress.
- */
-static int64_t stress_seconds(const struct compute_exec *exec)
+/* What the model understands of a script. */
+struct script {
+    int64_t stress_ms; /* Of "stress ... --timeout 60s"; 0: it is no stress. */
+    bool background;   /* It does not wait for the stress. */
+    bool ends_stress;  /* pkill stress */
+};
+
+static struct script read_script(const struct compute_exec *exec)
 {
-    struct slice text = exec->input;
-    const char *const marks[] = {"--timeout ", "-t ", "--timeout="};
-    char copy[4096];
+    static const char *const marks[] = {"--timeout ", "-t ", "--timeout="};
+    struct script script = {0};
 
-    for (const char *const *word = exec->argv; text.bytes == 0 && *word != NULL; word++) {
-        text = strstr(*word, "stress") != NULL ? slice_z(*word) : text;
-    }
-    if (text.bytes == 0 || text.bytes >= sizeof(copy)) {
-        return 0;
-    }
-    memcpy(copy, text.data, text.bytes);
-    copy[text.bytes] = '\0';
-    if (strstr(copy, "stress") == NULL) {
-        return 0;
-    }
-    for (size_t i = 0; i < COUNT_OF(marks); i++) {
-        const char *found = strstr(copy, marks[i]);
-        int64_t seconds;
+    for (const char *const *word = exec->argv; *word != NULL; word++) {
+        if (strstr(*word, "stress") == NULL) {
+            continue;
+        }
+        script.ends_stress |= strstr(*word, "pkill") != NULL;
+        script.background |= strchr(*word, '&') != NULL;
+        for (size_t i = 0; i < COUNT_OF(marks); i++) {
+            const char *found = strstr(*word, marks[i]);
+            int64_t seconds = 0;
 
-        if (found != NULL) {
-            found += strlen(marks[i]);
-            if (text_to_i64(slice_of(found, strspn(found, "0123456789")), 0, 1000000, &seconds,
-                            NULL) == 0) {
-                return seconds;
+            if (found != NULL) {
+                found += strlen(marks[i]);
+                (void)text_to_i64(slice_of(found, strspn(found, "0123456789")), 0, 1000000,
+                                  &seconds, NULL);
+                script.stress_ms = max_i64(script.stress_ms, seconds * 1000);
             }
         }
     }
-    return 0;
+    return script;
 }
 
 static void sim_exec(struct compute *compute, const struct compute_exec *exec,
@@ -281,17 +281,22 @@ static void sim_exec(struct compute *compute, const struct compute_exec *exec,
 {
     struct sim *sim = sim_of(compute);
     struct sim_instance *instance = map_get_z(&sim->instances, exec->instance);
-    struct later *later = after(sim, 1);
+    struct script script = read_script(exec);
+    bool runs = instance != NULL && instance->booted;
+    bool times_out = script.stress_ms > exec->timeout_ms;
+    int64_t runs_ms = times_out ? exec->timeout_ms : script.stress_ms;
+    struct later *later = after(sim, !runs || script.background ? 1 : (uint64_t)runs_ms + 1);
 
     later->exec_done = done;
     later->data = data;
-    if (instance == NULL || !instance->booted) {
+    if (!runs) {
         error_set(&later->error, ERR_NOT_FOUND, "%s does not run", exec->instance);
         return;
     }
-    if (stress_seconds(exec) > 0) {
+    later->result.status = times_out ? -1 : 0;
+    if (script.stress_ms > 0 || script.ends_stress) {
         count_cpu(instance);
-        instance->stress_until_ms = time_boot_ms() + stress_seconds(exec) * 1000;
+        instance->stress_until_ms = time_boot_ms() + runs_ms;
     }
 }
 
