@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "compute/compute.h"
 #include "http/server.h"
+#include "musterd/about.h"
 #include "musterd/options.h"
 #include "musterd/services.h"
 #include "services/iam/iam.h"
@@ -60,6 +61,15 @@ static void on_store_failed(void *data, const struct error *err)
     log_error("store.failed reason=\"%s\" action=\"restarting from what is on disk\"",
               err->message);
     _exit(EXIT_FAILED);
+}
+
+static void handle(void *data, struct http_request *request)
+{
+    struct musterd *musterd = data;
+
+    if (!about_handle(&musterd->options, &musterd->control, request)) {
+        wire_handle(&musterd->hooks, request);
+    }
 }
 
 /* An inherited descriptor, or -1. */
@@ -175,8 +185,8 @@ static int open_server(struct musterd *musterd, struct error *err)
     int fd = inherited("MUSTERD_LISTEN_FD");
     struct http_server_options server = {
         .loop = musterd->control.loop,
-        .handler = wire_handle,
-        .data = &musterd->hooks,
+        .handler = handle,
+        .data = musterd,
         .body_bytes_max = API_BODY_BYTES_MAX,
     };
     int rc = fd >= 0 ? 0 : http_listen(options->listen_address, options->listen_port, &fd, err);
