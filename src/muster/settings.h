@@ -1,0 +1,18 @@
+/* Whom muster speaks to, and as whom (settings.c has the order). */
+#ifndef MUSTER_SETTINGS_H
+#define MUSTER_SETTINGS_H
+
+#include "base/error.h"
+
+#define SETTINGS_STATE_DIR "/var/lib/muster"
+#define SETTINGS_CONFIG_FILE "/etc/muster.conf"
+
+struct cli;
+
+/* Fill in keys, endpoint, region and state_dir. ERR_NOT_FOUND or ERR_CONFIG with the next step. */
+int cli_settings_find(struct cli *cli, struct error *err);
+
+/* Where a user's own keys are: of @home, or (NULL) of who runs this. The caller frees it. */
+char *settings_user_file(const char *home);
+
+#endif /* MUSTER_SETTINGS_H */

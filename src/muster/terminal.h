@@ -1,0 +1,63 @@
+/* Speaking to people: lines, tables, colours, and progress in place.
+ *
+ * Text goes to standard output, with --json to standard error, where the result is not. Colours and
+ * the moving line are for terminals only (and not with NO_COLOR or TERM=dumb); elsewhere progress
+ * is plain lines, one when it changes and one each ten seconds. */
+#ifndef MUSTER_TERMINAL_H
+#define MUSTER_TERMINAL_H
+
+#include "base/macros.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum color { COLOR_NONE, COLOR_DIM, COLOR_BOLD, COLOR_GREEN, COLOR_YELLOW, COLOR_RED };
+
+struct terminal {
+    FILE *out;
+    bool json, live, colors;
+    char progress[160];      /* What the moving line says; "" when there is none. */
+    int64_t progress_ms;     /* Since when; boot clock. */
+    int64_t progress_told_ms;
+    unsigned spin;
+};
+
+void terminal_open(struct terminal *terminal, bool json);
+
+/* A line of text; printf-like. */
+void terminal_say(struct terminal *terminal, const char *format, ...) PRINTF_LIKE(2, 3);
+/* "✓ text", "✗ text", "· text", and a bold heading. */
+void terminal_good(struct terminal *terminal, const char *format, ...) PRINTF_LIKE(2, 3);
+void terminal_bad(struct terminal *terminal, const char *format, ...) PRINTF_LIKE(2, 3);
+void terminal_note(struct terminal *terminal, const char *format, ...) PRINTF_LIKE(2, 3);
+void terminal_head(struct terminal *terminal, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Say what we wait for; call it often. The time waited is added after a second. */
+void terminal_progress(struct terminal *terminal, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The waiting is over; what follows prints on a clean line. The others do this, too. */
+void terminal_clear(struct terminal *terminal);
+
+/* Green for what is well ("InService", "healthy"), red for what failed, else yellow. */
+enum color terminal_color_of(const char *state);
+
+/* Tables: cells by rows, then printed with each column as wide as its widest cell. */
+#define TABLE_COLUMNS_MAX 10
+struct table {
+    struct cell {
+        char *text;
+        enum color color;
+    } *cells;
+    size_t count, room;
+    size_t columns;
+};
+void table_cell(struct table *table, enum color color, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Print with @indent blanks before each line, and free. The last column may be long. */
+void table_print(struct table *table, struct terminal *terminal, int indent);
+/* Free it unprinted. */
+void table_free(struct table *table);
+
+/* How many columns @text takes, as UTF-8 of narrow characters. */
+size_t terminal_width(const char *text);
+
+#endif /* MUSTER_TERMINAL_H */
