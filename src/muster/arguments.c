@@ -45,15 +45,14 @@ static int take_option(int argc, char *const *argv, int *index, struct arguments
 {
     struct slice text = slice_sub(slice_z(argv[*index]), 2, strlen(argv[*index]));
     size_t equals = slice_find(text, '=');
-    const struct option_row *row =
-        find_option(arguments->command, slice_sub(text, 0, equals));
+    const struct option_row *row = find_option(arguments->command, slice_sub(text, 0, equals));
     const char *value = "";
 
     if (row == NULL) {
         return error_set(err, ERR_CONFIG, "muster%s%s has no option '--%.*s'",
                          arguments->command == NULL ? "" : " ",
-                         arguments->command == NULL ? "" : arguments->command->name,
-                         (int)equals, text.data);
+                         arguments->command == NULL ? "" : arguments->command->name, (int)equals,
+                         text.data);
     }
     if (row->argument == NULL && equals < text.bytes) {
         return error_set(err, ERR_CONFIG, "--%s takes no value", row->name);

@@ -32,8 +32,7 @@ static void ask_about(struct cli *cli)
         cli->about.known = true;
         cli->about.time_scale = tree_int(about, "TimeScale", 1);
         cli->about.sim = tree_is(about, "Compute", "sim");
-        snprintf(cli->about.version, sizeof(cli->about.version), "%s",
-                 tree_text(about, "Version"));
+        snprintf(cli->about.version, sizeof(cli->about.version), "%s", tree_text(about, "Version"));
         time_parse(slice_z(tree_text(about, "Wall")), &cli->about.wall_ms, NULL);
         time_parse(slice_z(tree_text(about, "Muster")), &cli->about.muster_ms, NULL);
         cli->about.asked_boot_ms = time_boot_ms();
@@ -53,9 +52,8 @@ int64_t cli_muster_now_ms(const struct cli *cli)
 
 int cli_open(struct cli *cli, struct error *err)
 {
-    struct aws_client_options options = {.loop = &cli->loop,
-                                         .attempt_ms = CALL_ATTEMPT_MS,
-                                         .total_ms = CALL_TOTAL_MS};
+    struct aws_client_options options = {
+        .loop = &cli->loop, .attempt_ms = CALL_ATTEMPT_MS, .total_ms = CALL_TOTAL_MS};
     int rc;
 
     uv_loop_init(&cli->loop);

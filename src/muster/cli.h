@@ -1,8 +1,8 @@
 /* One run of muster: its arguments, the daemon it speaks to, and how it speaks to people.
  *
- * One thread, one loop; a call turns the loop until its answer is there. Signals: Ctrl-C and SIGTERM
- * end the program at once unless cli_catch_signals() was called; then they set `interrupted`, on
- * which waits end with ERR_TIMEOUT, so that a command can tidy up. */
+ * One thread, one loop; a call turns the loop until its answer is there. Signals: Ctrl-C and
+ * SIGTERM end the program at once unless cli_catch_signals() was called; then they set
+ * `interrupted`, on which waits end with ERR_TIMEOUT, so that a command can tidy up. */
 #ifndef MUSTER_CLI_H
 #define MUSTER_CLI_H
 

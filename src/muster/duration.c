@@ -9,8 +9,8 @@
 
 static int bad(const char *text, struct error *err)
 {
-    return error_set(err, ERR_INVALID,
-                     "'%s' is no time; write 90s, 6m or 1h30m, at most a week", text);
+    return error_set(err, ERR_INVALID, "'%s' is no time; write 90s, 6m or 1h30m, at most a week",
+                     text);
 }
 
 int duration_parse(const char *text, int64_t *ms, struct error *err)

@@ -71,11 +71,10 @@ static int run(struct cli *cli, struct error *err)
 
     (void)err;
     if (cli->terminal.json) {
-        json_t *all = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "AWS_ENDPOINT_URL",
-                                cli->endpoint, "AWS_ACCESS_KEY_ID", cli->keys.access_key,
-                                "AWS_SECRET_ACCESS_KEY", cli->keys.secret, "AWS_REGION",
-                                cli->region, "AWS_DEFAULT_REGION", cli->region, "NO_PROXY",
-                                no_proxy);
+        json_t *all = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "AWS_ENDPOINT_URL", cli->endpoint,
+                                "AWS_ACCESS_KEY_ID", cli->keys.access_key, "AWS_SECRET_ACCESS_KEY",
+                                cli->keys.secret, "AWS_REGION", cli->region, "AWS_DEFAULT_REGION",
+                                cli->region, "NO_PROXY", no_proxy);
 
         if (cli->keys.token != NULL) {
             json_object_set_new(all, "AWS_SESSION_TOKEN", json_string(cli->keys.token));
@@ -107,10 +106,12 @@ const struct command env_command = {
     .name = "env",
     .words = "",
     .says = "Print shell commands that make any AWS tool speak to this muster",
-    .details = "For sh, bash and zsh. It holds a secret key: eval it, do not show it. The function\n"
-               "aws() is for AWS CLIs before 2.13, which do not know AWS_ENDPOINT_URL.\n",
-    .examples = "  eval \"$(muster env)\"\n"
-                "  aws ec2 describe-instances\n"
-                "  eval \"$(muster env --state-dir /tmp/muster --endpoint http://127.0.0.1:4599)\"\n",
+    .details =
+        "For sh, bash and zsh. It holds a secret key: eval it, do not show it. The function\n"
+        "aws() is for AWS CLIs before 2.13, which do not know AWS_ENDPOINT_URL.\n",
+    .examples =
+        "  eval \"$(muster env)\"\n"
+        "  aws ec2 describe-instances\n"
+        "  eval \"$(muster env --state-dir /tmp/muster --endpoint http://127.0.0.1:4599)\"\n",
     .run = run,
 };

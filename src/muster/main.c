@@ -11,12 +11,6 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 
-static const struct command *const commands[] = {
-    &up_command,   &status_command, &validate_command, &stress_command,
-    &down_command, &exec_command,   &ssh_command,      &logs_command,
-    &env_command,  &purge_command,  &grant_command,    NULL,
-};
-
 /* What to do next, where the error itself does not say. */
 static void print_hint(const struct cli *cli, const struct error *err)
 {

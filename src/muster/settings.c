@@ -4,10 +4,10 @@
  * and keys together); else the user's own file, which run.sh made; else root's, where it can be
  * read; at last, keys of the environment alone. Keys of AWS are so never sent to a muster by
  * accident while there are better ones. */
+#include "muster/settings.h"
 #include "base/alloc.h"
 #include "base/slice.h"
 #include "muster/cli.h"
-#include "muster/settings.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -56,12 +56,12 @@ const char *stack_parameter(const json_t *stack, const char *key)
 /* Events. AWS gives them newest first, a page at a time; we tell them oldest first. */
 
 struct watch {
-    const char *id;         /* The stack's. */
-    const char *doing;      /* "creating". */
-    char *last_event;       /* Told up to here; "" nothing yet. */
-    char *first_failure;    /* "Name: reason", NULL if none. */
-    struct map under_way;   /* Logical ids of resources. */
-    int done;               /* Resources that reached their end. */
+    const char *id;       /* The stack's. */
+    const char *doing;    /* "creating". */
+    char *last_event;     /* Told up to here; "" nothing yet. */
+    char *first_failure;  /* "Name: reason", NULL if none. */
+    struct map under_way; /* Logical ids of resources. */
+    int done;             /* Resources that reached their end. */
 };
 
 static void watch_close(struct watch *watch)
@@ -252,8 +252,7 @@ static void add_spec(struct buf *form, const struct stack_spec *spec, const json
     }
 }
 
-static int create(struct cli *cli, const struct stack_spec *spec, json_t **stack,
-                  struct error *err)
+static int create(struct cli *cli, const struct stack_spec *spec, json_t **stack, struct error *err)
 {
     struct buf form = {0}, doing = {0};
     struct watch watch = {.last_event = mem_strdup("")};

@@ -7,7 +7,8 @@
 struct stack_spec {
     const char *name;
     const char *template_body;
-    json_t *parameters; /* {name: text}; what is not there keeps its value, or its default. Borrowed. */
+    json_t *
+        parameters; /* {name: text}; what is not there keeps its value, or its default. Borrowed. */
 };
 
 /* What DescribeStacks says of @name (the caller's); ERR_NOT_FOUND if there is none. */

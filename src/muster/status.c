@@ -34,8 +34,8 @@ static int find_instances(struct cli *cli, json_t **instances, struct error *err
 {
     json_t *reservations = NULL, *reservation, *instance;
     size_t i, j;
-    int rc = cli_list(cli, AWS_EC2, "DescribeInstances", "reservationSet", &reservations, err,
-                      NULL);
+    int rc =
+        cli_list(cli, AWS_EC2, "DescribeInstances", "reservationSet", &reservations, err, NULL);
 
     *instances = json_object();
     json_array_foreach(reservations, i, reservation)
@@ -129,8 +129,7 @@ static void show_head(struct cli *cli)
 
     time_format_s(cli_muster_now_ms(cli), muster);
     time_format_s(time_wall_ms(), wall);
-    terminal_head(terminal, "muster %s at %s, %s%s", cli->about.version, cli->endpoint,
-                  cli->region,
+    terminal_head(terminal, "muster %s at %s, %s%s", cli->about.version, cli->endpoint, cli->region,
                   !cli->about.known ? ""
                   : cli->about.sim  ? ", instances are a model (--compute sim)"
                                     : "");
@@ -219,8 +218,7 @@ static void show_group(struct cli *cli, struct picture *picture, const json_t *g
         table_cell(&table, terminal_color_of(health), "%s", health);
         table_cell(&table, terminal_color_of(target), "%s", target);
         add_cpu(cli, &table, id);
-        table_cell(&table, COLOR_NONE, "%s",
-                   address_of(json_object_get(picture->instances, id)));
+        table_cell(&table, COLOR_NONE, "%s", address_of(json_object_get(picture->instances, id)));
     }
     table_print(&table, &cli->terminal, 2);
 }
@@ -386,13 +384,13 @@ static int show_json(struct cli *cli, const struct picture *picture)
 
     time_format_ms(cli_muster_now_ms(cli), muster);
     time_format_ms(time_wall_ms(), wall);
-    result = json_pack("{s:s, s:s, s:s, s:s, s:I, s:b, s:O, s:O, s:O, s:O, s:O, s:O, s:O}",
-                       "Endpoint", cli->endpoint, "Region", cli->region, "MusterTime", muster,
-                       "WallTime", wall, "TimeScale", (json_int_t)cli->about.time_scale, "Sim",
-                       cli->about.sim, "AutoScalingGroups", picture->groups, "Instances",
-                       picture->instances, "Alarms", picture->alarms, "LoadBalancers",
-                       picture->balancers, "Stacks", picture->stacks, "TargetHealth",
-                       picture->targets, "Activities", picture->activities);
+    result =
+        json_pack("{s:s, s:s, s:s, s:s, s:I, s:b, s:O, s:O, s:O, s:O, s:O, s:O, s:O}", "Endpoint",
+                  cli->endpoint, "Region", cli->region, "MusterTime", muster, "WallTime", wall,
+                  "TimeScale", (json_int_t)cli->about.time_scale, "Sim", cli->about.sim,
+                  "AutoScalingGroups", picture->groups, "Instances", picture->instances, "Alarms",
+                  picture->alarms, "LoadBalancers", picture->balancers, "Stacks", picture->stacks,
+                  "TargetHealth", picture->targets, "Activities", picture->activities);
     add_cpus(cli, picture, result);
     return cli_result(cli, result);
 }

@@ -11,12 +11,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define AGAIN_MS 10000   /* On a non-terminal, how often the same progress is told. */
-#define ELAPSED_MS 1000  /* From when on the time waited is shown. */
+#define AGAIN_MS 10000  /* On a non-terminal, how often the same progress is told. */
+#define ELAPSED_MS 1000 /* From when on the time waited is shown. */
 #define COLUMNS_DEFAULT 100
 
 static const char *const sequences[] = {
-    [COLOR_NONE] = "",         [COLOR_DIM] = "\033[2m",     [COLOR_BOLD] = "\033[1m",
+    [COLOR_NONE] = "",          [COLOR_DIM] = "\033[2m",     [COLOR_BOLD] = "\033[1m",
     [COLOR_GREEN] = "\033[32m", [COLOR_YELLOW] = "\033[33m", [COLOR_RED] = "\033[31m",
 };
 
@@ -150,11 +150,21 @@ void terminal_progress(struct terminal *terminal, const char *format, ...)
         char waited[DURATION_TEXT_BYTES];
 
         duration_format(now_ms - terminal->progress_ms, waited);
-        fprintf(terminal->out, now_ms - terminal->progress_ms < ELAPSED_MS ? "  %s ...\n"
-                                                                          : "  %s ... %s\n",
-                text, waited);
+        fprintf(terminal->out,
+                now_ms - terminal->progress_ms < ELAPSED_MS ? "  %s ...\n" : "  %s ... %s\n", text,
+                waited);
         fflush(terminal->out);
         terminal->progress_told_ms = now_ms;
+    }
+}
+
+void terminal_turn(struct terminal *terminal)
+{
+    if (terminal->progress[0] != '\0') {
+        char text[sizeof(terminal->progress)];
+
+        memcpy(text, terminal->progress, sizeof(text));
+        terminal_progress(terminal, "%s", text);
     }
 }
 
@@ -169,10 +179,10 @@ void terminal_clear(struct terminal *terminal)
 
 enum color terminal_color_of(const char *state)
 {
-    static const char *const good[] = {"InService",  "Healthy",         "healthy",
-                                       "OK",         "Successful",      "running",
-                                       "active",     "CREATE_COMPLETE", "UPDATE_COMPLETE",
-                                       "Success",    "available",       "DELETE_COMPLETE"};
+    static const char *const good[] = {"InService", "Healthy",         "healthy",
+                                       "OK",        "Successful",      "running",
+                                       "active",    "CREATE_COMPLETE", "UPDATE_COMPLETE",
+                                       "Success",   "available",       "DELETE_COMPLETE"};
     static const char *const bad[] = {"Unhealthy", "unhealthy", "ALARM", "Failed", "failed"};
 
     for (size_t i = 0; i < COUNT_OF(good); i++) {

@@ -17,8 +17,8 @@ enum color { COLOR_NONE, COLOR_DIM, COLOR_BOLD, COLOR_GREEN, COLOR_YELLOW, COLOR
 struct terminal {
     FILE *out;
     bool json, live, colors;
-    char progress[160];      /* What the moving line says; "" when there is none. */
-    int64_t progress_ms;     /* Since when; boot clock. */
+    char progress[160];  /* What the moving line says; "" when there is none. */
+    int64_t progress_ms; /* Since when; boot clock. */
     int64_t progress_told_ms;
     unsigned spin;
 };
@@ -35,6 +35,8 @@ void terminal_head(struct terminal *terminal, const char *format, ...) PRINTF_LI
 
 /* Say what we wait for; call it often. The time waited is added after a second. */
 void terminal_progress(struct terminal *terminal, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Still waiting for the same. */
+void terminal_turn(struct terminal *terminal);
 /* The waiting is over; what follows prints on a clean line. The others do this, too. */
 void terminal_clear(struct terminal *terminal);
 
@@ -47,7 +49,7 @@ struct table {
     struct cell {
         char *text;
         enum color color;
-    } *cells;
+    } * cells;
     size_t count, room;
     size_t columns;
 };

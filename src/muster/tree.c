@@ -38,8 +38,8 @@ int64_t tree_int(const json_t *tree, const char *path, int64_t otherwise)
     if (json_is_integer(node)) {
         return json_integer_value(node);
     }
-    if (json_is_string(node) && text_to_i64(slice_z(json_string_value(node)), INT64_MIN, INT64_MAX,
-                                            &number, NULL) == 0) {
+    if (json_is_string(node) &&
+        text_to_i64(slice_z(json_string_value(node)), INT64_MIN, INT64_MAX, &number, NULL) == 0) {
         return number;
     }
     return otherwise;
