@@ -1,8 +1,5 @@
 #include "muster/commands.h"
 
 const struct command *const commands[] = {
-    &status_command,
-    &down_command,
-    &env_command,
-    NULL,
+    &up_command, &status_command, &validate_command, &down_command, &env_command, NULL,
 };

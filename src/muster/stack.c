@@ -353,28 +353,39 @@ static bool was_never_made(const char *status)
     return false;
 }
 
+int stack_ready(struct cli *cli, const char *name, json_t **stack, struct error *err)
+{
+    int rc;
+
+    *stack = NULL;
+    rc = stack_find(cli, name, stack, err);
+    if (rc == 0 && ends_with(tree_text(*stack, "StackStatus"), "_IN_PROGRESS")) {
+        rc = settle(cli, stack, err);
+        if (rc == 0 && tree_is(*stack, "StackStatus", "DELETE_COMPLETE")) {
+            rc = ERR_NOT_FOUND;
+        }
+    }
+    if (rc == 0 && was_never_made(tree_text(*stack, "StackStatus"))) {
+        terminal_note(&cli->terminal, "stack %s is %s: it is deleted and made anew", name,
+                      tree_text(*stack, "StackStatus"));
+        rc = stack_delete(cli, name, err);
+        rc = rc == 0 ? ERR_NOT_FOUND : rc;
+    }
+    if (rc != 0) {
+        json_decref(*stack);
+        *stack = NULL;
+    }
+    return rc;
+}
+
 int stack_apply(struct cli *cli, const struct stack_spec *spec, bool *changed, json_t **stack,
                 struct error *err)
 {
     json_t *before = NULL;
-    int rc = stack_find(cli, spec->name, &before, err);
-    const char *status;
+    int rc = stack_ready(cli, spec->name, &before, err);
 
     *stack = NULL;
     *changed = true;
-    if (rc == 0 && ends_with(tree_text(before, "StackStatus"), "_IN_PROGRESS")) {
-        rc = settle(cli, &before, err);
-        if (rc == 0 && tree_is(before, "StackStatus", "DELETE_COMPLETE")) {
-            rc = ERR_NOT_FOUND;
-        }
-    }
-    status = tree_text(before, "StackStatus");
-    if (rc == 0 && was_never_made(status)) {
-        terminal_note(&cli->terminal, "stack %s is %s: it is deleted and made anew", spec->name,
-                      status);
-        rc = stack_delete(cli, spec->name, err);
-        rc = rc == 0 ? ERR_NOT_FOUND : rc;
-    }
     if (rc == 0) {
         rc = update(cli, spec, before, changed, stack, err);
     } else if (rc == ERR_NOT_FOUND) {

@@ -14,9 +14,12 @@ struct stack_spec {
 /* What DescribeStacks says of @name (the caller's); ERR_NOT_FOUND if there is none. */
 int stack_find(struct cli *cli, const char *name, json_t **stack, struct error *err);
 
-/* Create the stack, or update it, and wait. One that could not be made before is deleted first; one
- * that something else is changing is waited for. *@changed: there was something to do. ERR_SYSTEM
- * with the first reason when it failed. @stack is the caller's. */
+/* The stack @name as it can be worked with (the caller's): one that something else is changing is
+ * waited for, one that never was complete is deleted. ERR_NOT_FOUND if there is none then. */
+int stack_ready(struct cli *cli, const char *name, json_t **stack, struct error *err);
+
+/* Create the stack, or update it, when it is ready, and wait. *@changed: there was something to do.
+ * ERR_SYSTEM with the first reason when it failed. @stack is the caller's. */
 int stack_apply(struct cli *cli, const struct stack_spec *spec, bool *changed, json_t **stack,
                 struct error *err);
 
