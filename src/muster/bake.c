@@ -98,9 +98,9 @@ static int wait_image(struct cli *cli, const char *id, struct error *err)
     int rc = 0;
 
     while (rc == 0 && strcmp(state, "available") != 0) {
-        terminal_progress(&cli->terminal, "image %s is being made", id);
         rc = image_state(cli, id, state, err);
         if (rc == 0 && strcmp(state, "available") != 0) {
+            terminal_progress(&cli->terminal, "image %s is being made", id);
             rc = time_boot_ms() > end_ms
                      ? error_set(err, ERR_TIMEOUT, "image %s is still %s", id, state)
                      : cli_sleep(cli, POLL_MS, err);
@@ -279,20 +279,40 @@ static int ssh(struct bake *bake, const char *command, int64_t ms_max, struct bu
     return process_run(bake->cli, argv, ms_max, output, err);
 }
 
-/* What an earlier copy may have left half is overwritten. */
-static int copy_files(struct bake *bake, struct error *err)
+/* The names that bake.sh expects, whatever the files are called here. scp follows links. */
+static const char *const baked_names[] = {"candidate", "bake.sh", "candidate.service"};
+
+static int link_files(struct bake *bake, char links[][64], struct error *err)
 {
     const struct bake_options *options = bake->options;
-    char key[64], where[256];
+    const char *const files[] = {options->candidate, options->bake_script, options->service_unit};
+    int rc = 0;
+
+    for (size_t i = 0; i < COUNT_OF(files) && rc == 0; i++) {
+        char *path = realpath(files[i], NULL);
+
+        snprintf(links[i], 64, "%s/%s", bake->folder, baked_names[i]);
+        if (path == NULL || symlink(path, links[i]) != 0) {
+            rc = error_errno(err, "%s", files[i]);
+        }
+        free(path);
+    }
+    return rc;
+}
+
+static int copy_files(struct bake *bake, struct error *err)
+{
+    char key[64], where[256], links[COUNT_OF(baked_names)][64];
     struct buf output = {0};
-    const char *const argv[] = {
-        "scp", "-q", SSH_OPTIONS, options->candidate, options->bake_script, options->service_unit,
-        where, NULL};
-    int rc;
+    const char *const argv[] = {"scp",    "-q",     SSH_OPTIONS, links[0],
+                                links[1], links[2], where,       NULL};
+    int rc = link_files(bake, links, err);
 
     snprintf(key, sizeof(key), "%s/key", bake->folder);
-    snprintf(where, sizeof(where), "%s@%s:muster-bake/", options->ssh_user, bake->address);
-    rc = ssh(bake, "mkdir -p muster-bake", BAKE_MS_MAX, &output, err);
+    snprintf(where, sizeof(where), "%s@%s:muster-bake/", bake->options->ssh_user, bake->address);
+    if (rc == 0) {
+        rc = ssh(bake, "mkdir -p muster-bake", BAKE_MS_MAX, &output, err);
+    }
     if (rc == 0) {
         rc = process_run(bake->cli, argv, BAKE_MS_MAX, &output, err);
     }
@@ -402,6 +422,10 @@ static void remove_folder(struct bake *bake)
     if (bake->folder[0] != '\0') {
         snprintf(path, sizeof(path), "%s/key", bake->folder);
         unlink(path);
+        for (size_t i = 0; i < COUNT_OF(baked_names); i++) {
+            snprintf(path, sizeof(path), "%s/%s", bake->folder, baked_names[i]);
+            unlink(path);
+        }
         rmdir(bake->folder);
     }
 }

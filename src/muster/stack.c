@@ -130,9 +130,9 @@ static void tell_event(struct cli *cli, struct watch *watch, const json_t *event
         watch->first_failure = buf_take(&text);
     }
     if (failed) {
-        terminal_bad(&cli->terminal, "%-24s %s  %s", name, type, reason);
+        terminal_bad(&cli->terminal, "%-26s %s  %s", name, type, reason);
     } else {
-        terminal_good(&cli->terminal, "%-24s %s", name, type);
+        terminal_good(&cli->terminal, "%-26s %s", name, type);
     }
 }
 
