@@ -11,6 +11,7 @@ static int run(struct cli *cli, struct error *err)
     size_t images = 0;
     int rc;
 
+    terminal_head(&cli->terminal, "Deleting stack %s", name);
     /* Builders first: they live in the stack's subnet. */
     rc = bake_tidy(cli, name, err);
     if (rc == 0) {

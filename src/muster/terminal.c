@@ -139,20 +139,19 @@ void terminal_progress(struct terminal *terminal, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    same = strcmp(text, terminal->progress) == 0;
+    same = strcmp(text, terminal->progress) == 0 && terminal->progress_told_ms != 0;
     if (terminal->progress[0] == '\0') {
         terminal->progress_ms = now_ms;
     }
     memcpy(terminal->progress, text, sizeof(text));
     if (terminal->live) {
         draw(terminal, now_ms - terminal->progress_ms);
-    } else if (!same || now_ms - terminal->progress_told_ms >= AGAIN_MS) {
+    } else if (now_ms - terminal->progress_ms >= ELAPSED_MS &&
+               (!same || now_ms - terminal->progress_told_ms >= AGAIN_MS)) {
         char waited[DURATION_TEXT_BYTES];
 
         duration_format(now_ms - terminal->progress_ms, waited);
-        fprintf(terminal->out,
-                now_ms - terminal->progress_ms < ELAPSED_MS ? "  %s ...\n" : "  %s ... %s\n", text,
-                waited);
+        fprintf(terminal->out, "  %s ... %s\n", text, waited);
         fflush(terminal->out);
         terminal->progress_told_ms = now_ms;
     }
@@ -175,6 +174,7 @@ void terminal_clear(struct terminal *terminal)
         fflush(terminal->out);
     }
     terminal->progress[0] = '\0';
+    terminal->progress_told_ms = 0;
 }
 
 enum color terminal_color_of(const char *state)

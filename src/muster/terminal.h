@@ -2,7 +2,7 @@
  *
  * Text goes to standard output, with --json to standard error, where the result is not. Colours and
  * the moving line are for terminals only (and not with NO_COLOR or TERM=dumb); elsewhere progress
- * is plain lines, one when it changes and one each ten seconds. */
+ * is plain lines for what takes longer than a second: one when it changes, one each ten seconds. */
 #ifndef MUSTER_TERMINAL_H
 #define MUSTER_TERMINAL_H
 
