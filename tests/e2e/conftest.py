@@ -12,6 +12,7 @@ import shutil
 import pytest
 
 import daemon
+import stack as candidates
 
 
 def pytest_configure(config):
@@ -43,3 +44,9 @@ def lxc(tmp_path_factory):
         yield from daemon.fresh(directory, ['--compute', 'lxc', '--time-scale', '10'])
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope='session')
+def stack(lxc):
+    """The candidates stack on it, two instances in service."""
+    return candidates.Stack(lxc, lxc.directory).made()

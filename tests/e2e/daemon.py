@@ -52,7 +52,8 @@ class Muster:
             begin = log.tell()
             self.process = subprocess.Popen(
                 [program, '--state-dir', str(self.state_dir), '--listen', listen, *self.options],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=clean_environment())
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                env={**clean_environment(), 'MUSTER_MAKE_BASE': str(ROOT / 'tools/image/make-base.sh')})
 
         def ready():
             text = self.log.read_bytes()[begin:].decode(errors='replace')
