@@ -111,6 +111,16 @@ class Muster:
             self.process.send_signal(with_signal)
             self.process.wait(60)
 
+    def kill_musterd(self):
+        """SIGKILL to the musterd that our warden started, which starts another."""
+        children = f'/proc/{self.process.pid}/task/{self.process.pid}/children'
+        for child in pathlib.Path(children).read_text().split():
+            name = pathlib.Path(f'/proc/{child}/comm').read_text().strip()
+            if name == 'musterd':
+                os.kill(int(child), signal.SIGKILL)
+                return
+        raise AssertionError('no musterd runs')
+
     def stop(self):
         self.kill(signal.SIGTERM)
 

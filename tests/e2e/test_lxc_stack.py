@@ -1,0 +1,135 @@
+"""deploy/stack.yaml for real: it serves, heals, grows and shrinks, and survives us."""
+import collections
+import json
+import threading
+import time
+
+import pytest
+from botocore.exceptions import ClientError
+
+from daemon import wait
+from stack import get
+
+pytestmark = pytest.mark.lxc
+
+
+class Visitors:
+    """Somebody who asks all the while; counts the answers by status."""
+
+    def __init__(self, url, clients=4):
+        self.url, self.answers, self.over = url, collections.Counter(), threading.Event()
+        self.threads = [threading.Thread(target=self._visit) for _ in range(clients)]
+
+    def _visit(self):
+        while not self.over.is_set():
+            try:
+                self.answers[get(f'{self.url}/gtg')[0]] += 1
+            except OSError as failure:
+                self.answers[str(failure)] += 1
+            time.sleep(0.01)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def test_both_instances_answer_in_turn(stack):
+    answers = [json.loads(get(f'{stack.url}/gtg?details=true')[1]) for _ in range(4)]
+    assert {a['instance-id'] for a in answers} == set(stack.in_service())
+    assert all(a['connected'] == 'true' for a in answers)
+    assert len({i['AvailabilityZone'] for i in stack.group()['Instances']}) == 2
+
+
+def test_candidates_are_kept(stack):
+    assert get(f'{stack.url}/candidate/Ada', method='POST') == (200, '{"CandidateName":"Ada"}')
+    assert get(f'{stack.url}/candidate/Ada') == (200, '[{"CandidateName":"Ada"}]')
+    assert {'CandidateName': 'Ada'} in json.loads(get(f'{stack.url}/candidates')[1])
+    assert get(f'{stack.url}/candidate/Nobody') == (404, 'Not Found')
+    assert get(f'{stack.url}/') == (400, '{"status":"invalid request"}')
+    items = stack.muster.client('dynamodb').scan(TableName='Candidates')['Items']
+    assert {'CandidateName': {'S': 'Ada'}} in items
+
+
+def test_instances_may_do_what_their_role_says(stack):
+    instance = stack.in_service()[0]
+    role = json.loads(stack.output(instance, '''
+        api=http://169.254.169.254/latest
+        token=$(curl -sf -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: 60" $api/api/token)
+        ask() { curl -sf -H "X-aws-ec2-metadata-token: $token" "$api/meta-data/iam/security-credentials/$1"; }
+        ask "$(ask "")"'''))
+    client = stack.muster.client('dynamodb', role['AccessKeyId'], role['SecretAccessKey'], role['Token'])
+    client.put_item(TableName='Candidates', Item={'CandidateName': {'S': 'Grace'}})
+    with pytest.raises(ClientError) as caught:
+        client.delete_item(TableName='Candidates', Key={'CandidateName': {'S': 'Grace'}})
+    assert caught.value.response['Error']['Code'] == 'AccessDeniedException'
+
+
+def test_a_second_run_of_the_template_changes_nothing(stack):
+    with pytest.raises(ClientError) as caught:
+        stack.muster.client('cloudformation').update_stack(
+            StackName=stack.name, UsePreviousTemplate=True, Capabilities=['CAPABILITY_IAM'],
+            Parameters=[{'ParameterKey': key, 'UsePreviousValue': True}
+                        for key in ('ImageId', 'MinSize', 'DesiredCapacity')])
+    assert caught.value.response['Error']['Message'] == 'No updates are to be performed.'
+
+
+def test_the_daemon_may_die_and_nobody_notices(stack):
+    """kill -9 of musterd: the warden starts another, the load balancer goes on."""
+    before = sorted(stack.in_service())
+    with Visitors(stack.url) as visitors:
+        stack.muster.kill_musterd()
+        stack.healthy(2)
+    assert sorted(stack.in_service()) == before
+    assert set(visitors.answers) == {200}, visitors.answers
+    assert get(f'{stack.url}/candidate/Ada')[0] == 200
+
+
+def test_the_group_grows_under_load_and_shrinks_after_it(stack):
+    sizes, stressed = [2], set()
+
+    def size():
+        now = stack.in_service()
+        if len(now) == stack.group()['DesiredCapacity'] and len(now) != sizes[-1]:
+            sizes.append(len(now))
+        return len(now)
+
+    def grown():
+        fresh = set(stack.in_service()) - stressed
+        if fresh:
+            stack.run(fresh, 'stress --cpu 1 --timeout 120s')
+            stressed.update(fresh)
+        return size() == 4
+
+    began = len(stack.activities())
+    with Visitors(stack.url) as visitors:
+        wait(grown, 'four instances', 120, 0.3)
+        stack.healthy(4)
+        stack.run(stressed, 'pkill stress')
+        wait(lambda: size() == 2, 'two instances again', 150, 0.3)
+    assert sizes == [2, 3, 4, 3, 2]
+    assert set(visitors.answers) == {200}, visitors.answers
+    assert visitors.answers[200] > 1000
+    causes = [a['Cause'] for a in stack.activities()[began:]]
+    for cause, alarm, old, new in zip(causes, ('high', 'high', 'low', 'low'), (2, 3, 4, 3), (3, 4, 3, 2)):
+        assert f'a monitor alarm candidates-cpu-{alarm} in state ALARM triggered policy' in cause
+        assert f'changing the desired capacity from {old} to {new}.' in cause
+    wait(lambda: len(stack.targets()) == 2, 'draining to end', 60)
+
+
+def test_a_dead_service_is_found_and_its_instance_replaced(stack):
+    before = set(stack.healthy(2))
+    victim = sorted(before)[0]
+    stack.run([victim], 'systemctl mask --now candidate; pkill -9 -x candidate')
+    wait(lambda: stack.targets().get(victim, {}).get('State') != 'healthy', 'it to be noticed', 60)
+    wait(lambda: victim not in [i['InstanceId'] for i in stack.group()['Instances']], 'it to go', 60)
+    after = set(stack.healthy(2))
+    assert before - after == {victim}
+    told = [a for a in stack.activities() if victim in a['Description']][-1]
+    assert told['Description'] == f'Terminating EC2 instance: {victim}'
+    assert 'was taken out of service in response to an ELB system health check failure.' in told['Cause']
