@@ -11,6 +11,7 @@
 #include "musterd/about.h"
 #include "musterd/options.h"
 #include "musterd/services.h"
+#include "network/address.h"
 #include "services/iam/iam.h"
 #include "store/store.h"
 #include "wire/server.h"
@@ -83,6 +84,18 @@ static int inherited(const char *variable)
     }
     fcntl((int)fd, F_SETFD, FD_CLOEXEC);
     return (int)fd;
+}
+
+/* What the warden has claimed for us; the sim has the machine to itself. */
+static uint32_t address_block_given(void)
+{
+    const char *text = getenv("MUSTERD_ADDRESS_BLOCK");
+    int64_t block = 0;
+
+    if (text != NULL) {
+        (void)text_to_i64(slice_z(text), 0, ADDRESS_BLOCKS - 1, &block, NULL);
+    }
+    return (uint32_t)block;
 }
 
 /* One daemon per state directory. */
@@ -162,6 +175,7 @@ static int open_control(struct musterd *musterd, struct error *err)
         .metric_resolution_aws = options->metric_resolution_aws,
         .vcpu_share = vcpu_share(options),
         .allow_lan = options->allow_lan,
+        .address_block = address_block_given(),
         .endpoint = musterd->endpoint,
     };
     musterd->hooks = (struct wire_hooks){

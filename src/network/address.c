@@ -101,3 +101,9 @@ bool subnet_reserves(struct network subnet, uint32_t address)
            address - network_base(subnet).address < RESERVED_FIRST ||
            address == network_last(subnet);
 }
+
+struct network address_block(enum addresses of, uint32_t block)
+{
+    return (struct network){.address = (uint32_t)of + block * (0x10000u / ADDRESS_BLOCKS),
+                            .bits = 21};
+}

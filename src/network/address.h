@@ -36,4 +36,10 @@ uint32_t subnet_gateway(struct network subnet);
 int64_t subnet_usable(struct network subnet);
 bool subnet_reserves(struct network subnet, uint32_t address);
 
+/* Loopback addresses stand for public ones: 127.64.0.0/16 for instances, 127.65.0.0/16 for load
+ * balancers. Each state directory has a block of both, so that several run on one machine. */
+#define ADDRESS_BLOCKS 32
+enum addresses { ADDRESSES_PUBLIC = 0x7f400000, ADDRESSES_BALANCERS = 0x7f410000 };
+struct network address_block(enum addresses of, uint32_t block);
+
 #endif /* NETWORK_ADDRESS_H */

@@ -46,6 +46,7 @@ struct control_options {
     bool metric_resolution_aws; /* Publish at 60 s / 300 s as AWS does, not every 5 s. */
     double vcpu_share;          /* Part of a host core that a vCPU is. */
     bool allow_lan;
+    uint32_t address_block; /* Of network/address.h: this state directory's. */
     const char *endpoint; /* "http://127.0.0.1:4566": for clients on this host. */
 };
 

@@ -166,6 +166,9 @@ static int run(const struct options *options, int argc, char **argv, struct erro
     }
     rc = site_open(&warden.site, options->state_dir, true, err);
     if (rc == 0) {
+        rc = block_claim(&warden.site, err);
+    }
+    if (rc == 0) {
         rc = claim(err);
     }
     if (rc == 0) {

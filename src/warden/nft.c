@@ -166,10 +166,17 @@ void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct networ
     buf_add_z(text, "  }\n}\n");
 }
 
-void nft_host(struct buf *text, const char *site, const struct published *published, size_t count)
+void nft_host(struct buf *text, const struct site *site, const struct published *published,
+              size_t count)
 {
+    const struct network ours[] = {address_block(ADDRESSES_PUBLIC, site->block),
+                                   address_block(ADDRESSES_BALANCERS, site->block)};
+    char range[2][ADDRESS_TEXT_BYTES];
+
+    network_text(ours[0], range[0]);
+    network_text(ours[1], range[1]);
     buf_printf(text, "table ip muster-%s {}\ndelete table ip muster-%s\ntable ip muster-%s {\n",
-               site, site, site);
+               site->name, site->name, site->name);
     buf_add_z(text, "  map ports { type ipv4_addr . inet_service : inet_service;");
     for (size_t i = 0; i < count; i++) {
         buf_add_z(text, i == 0 ? " elements = { " : ", ");
@@ -177,9 +184,11 @@ void nft_host(struct buf *text, const char *site, const struct published *publis
         buf_printf(text, " . %u : %u", published[i].port, published[i].loopback_port);
     }
     buf_add_z(text, count > 0 ? " }; }\n" : " }\n");
-    buf_add_z(text, "  chain m_nat {\n    type nat hook output priority -100; policy accept;\n"
-                    "    ip daddr 127.64.0.0/15 ip protocol tcp redirect to : ip daddr . tcp dport "
-                    "map @ports\n  }\n"
-                    "  chain m_rest {\n    type filter hook output priority 0; policy accept;\n"
-                    "    ip daddr 127.64.0.0/15 ip protocol tcp reject with tcp reset\n  }\n}\n");
+    buf_printf(text,
+               "  chain m_nat {\n    type nat hook output priority -100; policy accept;\n"
+               "    ip daddr { %s, %s } ip protocol tcp redirect to : ip daddr . tcp dport map "
+               "@ports\n  }\n"
+               "  chain m_rest {\n    type filter hook output priority 0; policy accept;\n"
+               "    ip daddr { %s, %s } ip protocol tcp reject with tcp reset\n  }\n}\n",
+               range[0], range[1], range[0], range[1]);
 }

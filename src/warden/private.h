@@ -11,11 +11,13 @@
 
 #define SITE_BYTES 8
 #define PATH_BYTES 4096
+#define SITE_BLOCKS ADDRESS_BLOCKS /* Sites of one machine. */
 
 /* A state directory and all names made from it. STATE is root's; STATE/musterd is musterd's. */
 struct site {
     char state[2048];      /* Absolute. */
     char name[SITE_BYTES]; /* Six hex digits. */
+    uint32_t block;        /* Its share of addresses and uids: 0 .. SITE_BLOCKS - 1. */
     uid_t musterd_uid;
     gid_t musterd_gid;
     uid_t haproxy_uid;
@@ -51,6 +53,10 @@ int make_directory(const char *path, mode_t mode, struct error *err);
 void remove_tree(const char *path);
 bool is_mounted(const char *path);
 
+/* block.c: the lowest free block, or the one that is the site's already. */
+int block_claim(struct site *site, struct error *err);
+void block_release(const struct site *site);
+
 /* rootfs.c */
 int rootfs_mount(const struct site *site, const struct warden_instance *instance, uint32_t *slot,
                  char merged[PATH_BYTES], struct error *err);
@@ -79,7 +85,7 @@ int vpc_ensure(const struct site *site, const struct warden_vpc *vpc,
                struct error *err);
 int vpc_gone(const struct site *site, const char *id, struct error *err);
 int vpc_sockets(const struct site *site, const char *id, int *fds, size_t count, struct error *err);
-/* The host's table: where connections to 127.64.0.0/15 go. */
+/* The host's table: where connections to the site's part of 127.64.0.0/15 go. */
 struct published {
     uint32_t address;
     uint16_t port;
@@ -91,7 +97,8 @@ int host_table_write(const struct site *site, const struct published *published,
 /* nft.c: pure writers. */
 void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct network_end *ends,
              const struct network_rule *rules);
-void nft_host(struct buf *text, const char *site, const struct published *published, size_t count);
+void nft_host(struct buf *text, const struct site *site, const struct published *published,
+              size_t count);
 
 /* purge.c: all that the site made; false when something is left. */
 bool purge_site(struct site *site);

@@ -245,5 +245,6 @@ bool purge_site(struct site *site)
         return false;
     }
     remove_tree(site->state);
+    block_release(site);
     return !path_left(site->state);
 }

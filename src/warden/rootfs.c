@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define RANGE 65536
-#define SLOTS_MAX 30000
+#define SLOTS 2000 /* Of a site: 32 sites of them fit into 32 bits. */
 #define LAYERS_MAX 16
 
 /* The instance's uid range starts here. */
@@ -124,7 +124,7 @@ static size_t layers_of(const struct site *site, const char *image, char layers[
 /* The lowest range that no other instance has. The directory itself is the claim. */
 static int take_slot(const struct site *site, const char *id, uint32_t *slot, struct error *err)
 {
-    bool used[4096] = {false};
+    bool used[SLOTS] = {false};
     char path[PATH_BYTES], text[32];
     struct dirent *entry;
     DIR *directory;
@@ -135,11 +135,11 @@ static int take_slot(const struct site *site, const char *id, uint32_t *slot, st
     file = fopen(path, "re");
     if (file != NULL) {
         bool good = fgets(text, sizeof(text), file) != NULL &&
-                    text_to_i64(slice_trim(slice_z(text)), 0, SLOTS_MAX, &number, NULL) == 0;
+                    text_to_i64(slice_trim(slice_z(text)), 0, SLOTS - 1, &number, NULL) == 0;
 
         fclose(file);
         if (good) {
-            *slot = (uint32_t)number;
+            *slot = site->block * SLOTS + (uint32_t)number;
             return 0;
         }
     }
@@ -150,8 +150,7 @@ static int take_slot(const struct site *site, const char *id, uint32_t *slot, st
         file = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
         if (file != NULL) {
             if (fgets(text, sizeof(text), file) != NULL &&
-                text_to_i64(slice_trim(slice_z(text)), 0, (int64_t)COUNT_OF(used) - 1, &number,
-                            NULL) == 0) {
+                text_to_i64(slice_trim(slice_z(text)), 0, SLOTS - 1, &number, NULL) == 0) {
                 used[number] = true;
             }
             fclose(file);
@@ -167,6 +166,7 @@ static int take_slot(const struct site *site, const char *id, uint32_t *slot, st
     }
     snprintf(text, sizeof(text), "%u\n", *slot);
     site_path(site, path, "instances/%s/slot", id);
+    *slot += site->block * SLOTS;
     return write_file(path, slice_z(text), 0600, err);
 }
 

@@ -41,7 +41,7 @@ void supervise_open(int argc, char **argv, int listen_fd)
 
 static void start(void)
 {
-    static char listen_variable[32], warden_variable[32];
+    static char listen_variable[32], warden_variable[32], block_variable[32];
     char program[PATH_BYTES], state[PATH_BYTES];
     int pair[2];
     ssize_t length;
@@ -76,6 +76,8 @@ static void start(void)
         argv[count++] = state;
         snprintf(listen_variable, sizeof(listen_variable), "%d", LISTEN_FD);
         snprintf(warden_variable, sizeof(warden_variable), "%d", WARDEN_FD);
+        snprintf(block_variable, sizeof(block_variable), "%u", warden.site.block);
+        setenv("MUSTERD_ADDRESS_BLOCK", block_variable, 1);
         setenv("MUSTERD_LISTEN_FD", listen_variable, 1);
         setenv("MUSTERD_WARDEN_FD", warden_variable, 1);
         if (dup2(musterd.listen_fd, 200) < 0 || dup2(pair[1], 201) < 0 ||

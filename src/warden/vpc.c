@@ -229,7 +229,7 @@ int host_table_write(const struct site *site, const struct published *published,
     struct buf text = {0};
     int rc;
 
-    nft_host(&text, site->name, published, count);
+    nft_host(&text, site, published, count);
     rc = run_program(argv, buf_slice(&text), NULL, err);
     buf_close(&text);
     return rc;

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PUBLIC_NETWORK "127.64.0.0/16"
-
 const struct ec2_interface *ec2_interface_find(const struct control *control, const char *id)
 {
     return thing_get(control, KIND_INTERFACE, id);
@@ -137,24 +135,24 @@ int interface_make(struct ctx *ctx, const struct ec2_subnet *subnet, const char 
 
 const char *public_address_free(struct ctx *ctx)
 {
-    struct network network = {0};
+    struct network network = address_block(ADDRESSES_PUBLIC, ctx->control->options.address_block);
+    uint32_t size = network_last(network) - network.address;
     const struct ec2_interface *interface;
     struct map used = {0};
     char text[ADDRESS_TEXT_BYTES] = "";
     const char *found = NULL;
 
-    ASSERT(network_parse(SLICE_LIT(PUBLIC_NETWORK), &network, NULL) == 0);
     for (size_t at = 0; (interface = thing_next(ctx->control, KIND_INTERFACE, &at)) != NULL;) {
         if (interface->public_address != NULL) {
             map_put(&used, slice_z(interface->public_address), &used);
         }
     }
     /* Beyond the last in use, so that an address does not soon mean another instance. */
-    for (uint32_t i = 1; i < network_last(network) - network.address && found == NULL; i++) {
-        uint32_t host = (ctx->control->ec2->public_last + i) & 0xFFFF;
+    for (uint32_t i = 1; i < size && found == NULL; i++) {
+        uint32_t host = (ctx->control->ec2->public_last + i) % size;
 
         address_text(network.address + host, text);
-        if (host != 0 && host != 0xFFFF && map_get_z(&used, text) == NULL) {
+        if (host != 0 && map_get_z(&used, text) == NULL) {
             ctx->control->ec2->public_last = host;
             found = arena_strdup(ctx->arena, slice_z(text));
         }

@@ -331,7 +331,7 @@ int interface_make(struct ctx *ctx, const struct ec2_subnet *subnet, const char 
                    struct ec2_interface **made, struct error *err);
 bool interface_in_group(const struct ec2_interface *interface, const char *group);
 void interface_add_group(struct ec2_interface *interface, const char *group);
-/* A free address of 127.64.0.0/16, in the arena; NULL when all are taken. */
+/* A free address of x; NULL when all are taken. */
 const char *public_address_free(struct ctx *ctx);
 /* The list @member of {GroupId, GroupName}; none when @interface is NULL. */
 void groups_fill_list(struct ctx *ctx, const struct ec2_interface *interface, struct doc *out,

@@ -10,8 +10,6 @@
 #include <string.h>
 
 #define HOSTED_ZONE "Z3AADJGX6KTTL2" /* us-east-2's; any constant serves. */
-#define ADDRESS_FIRST 0x7f410002u    /* 127.65.0.2 */
-#define ADDRESS_LAST 0x7f41fffeu
 
 /* Checks that several actions share. */
 
@@ -346,10 +344,14 @@ static int set_zones(struct ctx *ctx, struct load_balancer *balancer, const stru
     return 0;
 }
 
-/* The lowest free address of 127.65.0.0/16. */
-static int take_address(const struct elbv2 *elbv2, char text[ADDRESS_TEXT_BYTES], struct error *err)
+/* The lowest free address, from .2 on. */
+static int take_address(const struct control *control, char text[ADDRESS_TEXT_BYTES],
+                        struct error *err)
 {
-    for (uint32_t address = ADDRESS_FIRST; address <= ADDRESS_LAST; address++) {
+    const struct elbv2 *elbv2 = control->elbv2;
+    struct network network = address_block(ADDRESSES_BALANCERS, control->options.address_block);
+
+    for (uint32_t address = network.address + 2; address < network_last(network); address++) {
         struct load_balancer *balancer;
         bool taken = false;
 
@@ -463,7 +465,7 @@ int elbv2_create_load_balancer(struct ctx *ctx, const struct doc *in, struct doc
         return error_api(err, "TooManyLoadBalancers",
                          "The quota of %d load balancers has been reached", BALANCERS_MAX);
     }
-    rc = take_address(elbv2, address, err);
+    rc = take_address(ctx->control, address, err);
     if (rc != 0) {
         return rc;
     }
