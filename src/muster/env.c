@@ -1,28 +1,15 @@
 /* muster env: what makes any AWS tool speak to this muster. */
 #include "muster/cli.h"
 #include "muster/commands.h"
+#include "muster/ssm.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* 'text' for a POSIX shell. */
-static void quote(struct buf *out, const char *text)
-{
-    buf_add_byte(out, '\'');
-    for (; *text != '\0'; text++) {
-        if (*text == '\'') {
-            buf_add_z(out, "'\\''");
-        } else {
-            buf_add_byte(out, *text);
-        }
-    }
-    buf_add_byte(out, '\'');
-}
-
 static void add_export(struct buf *out, const char *name, const char *value)
 {
     buf_printf(out, "export %s=", name);
-    quote(out, value);
+    ssm_quote(out, value);
     buf_add_byte(out, '\n');
 }
 
