@@ -90,36 +90,61 @@ static int find_group(struct cli *cli, const char *name, json_t **answer, const 
     return rc;
 }
 
-int service_instances(struct cli *cli, const char *name, json_t **instances, struct error *err)
+int service_of_group(struct cli *cli, const char *name, struct service *service, struct error *err)
 {
-    json_t *answer = NULL, *row;
+    json_t *answer = NULL;
     const json_t *group = NULL;
-    size_t i;
+    const char *arn;
     int rc = find_group(cli, name, &answer, &group, err);
 
-    *instances = json_array();
-    json_array_foreach(tree_list(group, "Instances"), i, row)
-    {
-        if (tree_is(row, "LifecycleState", "InService")) {
-            json_array_append(*instances, row);
-        }
-    }
+    *service = (struct service){.group = mem_strdup(name)};
+    arn = json_string_value(json_array_get(tree_list(group, "TargetGroupARNs"), 0));
+    service->target_group = mem_strdup(arn);
     json_decref(answer);
     return rc;
 }
 
-static int count_targets(struct cli *cli, const struct service *service,
-                         struct service_state *state, struct error *err)
+/* Ids of the healthy targets. */
+static int find_healthy(struct cli *cli, const struct service *service, json_t **healthy,
+                        struct error *err)
 {
     json_t *answer = NULL, *row;
     size_t i;
     int rc = cli_call(cli, AWS_ELB, "DescribeTargetHealth", &answer, err, "TargetGroupArn",
                       service->target_group, NULL);
 
+    *healthy = json_object();
     json_array_foreach(tree_list(answer, "TargetHealthDescriptions"), i, row)
     {
-        state->healthy += tree_is(row, "TargetHealth.State", "healthy");
+        if (tree_is(row, "TargetHealth.State", "healthy")) {
+            json_object_set_new(*healthy, tree_text(row, "Target.Id"), json_true());
+        }
     }
+    json_decref(answer);
+    return rc;
+}
+
+int service_instances(struct cli *cli, const struct service *service, bool healthy,
+                      json_t **instances, struct error *err)
+{
+    json_t *answer = NULL, *targets = NULL, *row;
+    const json_t *group = NULL;
+    size_t i;
+    int rc = find_group(cli, service->group, &answer, &group, err);
+
+    healthy &= service->target_group != NULL;
+    if (rc == 0 && healthy) {
+        rc = find_healthy(cli, service, &targets, err);
+    }
+    *instances = json_array();
+    json_array_foreach(tree_list(group, "Instances"), i, row)
+    {
+        if (tree_is(row, "LifecycleState", "InService") &&
+            (!healthy || json_object_get(targets, tree_text(row, "InstanceId")) != NULL)) {
+            json_array_append(*instances, row);
+        }
+    }
+    json_decref(targets);
     json_decref(answer);
     return rc;
 }
@@ -157,8 +182,11 @@ int service_look(struct cli *cli, const struct service *service, struct service_
     json_decref(answer);
     state->healthy = state->in_service;
     if (rc == 0 && service->target_group != NULL) {
-        state->healthy = 0;
-        rc = count_targets(cli, service, state, err);
+        json_t *healthy = NULL;
+
+        rc = find_healthy(cli, service, &healthy, err);
+        state->healthy = (int)json_object_size(healthy);
+        json_decref(healthy);
     }
     return rc == 0 ? look_at_activities(cli, service, state, err) : rc;
 }

@@ -18,6 +18,9 @@ struct service_state {
 /* By the resources of stack @name. ERR_NOT_FOUND: there is no such stack, or no group in it.
  * service_close() in any case. */
 int service_find(struct cli *cli, const char *name, struct service *service, struct error *err);
+/* A group alone, with its first target group. */
+int service_of_group(struct cli *cli, const char *group, struct service *service,
+                     struct error *err);
 void service_close(struct service *service);
 
 int service_look(struct cli *cli, const struct service *service, struct service_state *state,
@@ -27,7 +30,9 @@ int service_look(struct cli *cli, const struct service *service, struct service_
  * is missing. */
 int service_wait(struct cli *cli, const struct service *service, struct error *err);
 
-/* The instances in service, as the group lists them; the caller's. */
-int service_instances(struct cli *cli, const char *group, json_t **instances, struct error *err);
+/* The instances in service, as the group lists them; the caller's. With @healthy only those that
+ * are healthy targets, too. */
+int service_instances(struct cli *cli, const struct service *service, bool healthy,
+                      json_t **instances, struct error *err);
 
 #endif /* MUSTER_SERVICE_H */

@@ -118,7 +118,7 @@ static void draw(struct terminal *terminal, int64_t waited_ms)
     size_t room = columns_of(terminal) - 20, shown = strlen(terminal->progress);
 
     shown = shown > room ? room : shown;
-    if (waited_ms >= ELAPSED_MS) {
+    if (waited_ms >= ELAPSED_MS && !terminal->timeless) {
         duration_format(waited_ms, waited);
     }
     fprintf(terminal->out, "\r\033[K%s %.*s", spinner[terminal->spin++ % COUNT_OF(spinner)],

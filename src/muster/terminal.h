@@ -17,6 +17,7 @@ enum color { COLOR_NONE, COLOR_DIM, COLOR_BOLD, COLOR_GREEN, COLOR_YELLOW, COLOR
 struct terminal {
     FILE *out;
     bool json, live, colors;
+    bool timeless;       /* What is waited for has a time of its own: add none. */
     char progress[160];  /* What the moving line says; "" when there is none. */
     int64_t progress_ms; /* Since when; boot clock. */
     int64_t progress_told_ms;

@@ -198,7 +198,7 @@ static int find_old(struct up *up, char id[64], struct error *err)
 {
     json_t *instances = NULL, *row;
     size_t i;
-    int rc = service_instances(up->cli, up->service.group, &instances, err);
+    int rc = service_instances(up->cli, &up->service, false, &instances, err);
 
     id[0] = '\0';
     json_array_foreach(instances, i, row)
