@@ -1,7 +1,7 @@
 #include "muster/commands.h"
 
 const struct command *const commands[] = {
-    &up_command,     &status_command, &validate_command,
-    &stress_command, &down_command,   &exec_command,
-    &logs_command,   &env_command,    NULL,
+    &up_command,   &status_command, &validate_command, &stress_command,
+    &down_command, &exec_command,   &ssh_command,      &logs_command,
+    &env_command,  &grant_command,  &purge_command,    NULL,
 };

@@ -26,7 +26,8 @@ static void print_hint(const struct cli *cli, const struct error *err)
                 "The muster at %s does not know these keys: they are of another one, or from "
                 "before a purge.\n'sudo ./run.sh' makes new ones; --state-dir DIR takes root's.\n",
                 cli->endpoint);
-    } else if (err->code == ERR_DENIED || cli_error_is(err, "AccessDenied")) {
+    } else if (err->aws_code[0] != '\0' &&
+               (err->http_status == 403 || cli_error_is(err, "AccessDenied"))) {
         fprintf(stderr, "Use keys that may do it: sudo muster ... takes root's.\n");
     }
 }

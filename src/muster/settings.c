@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ENDPOINT_DEFAULT "http://127.0.0.1:4566"
@@ -38,8 +39,19 @@ char *settings_user_file(const char *home)
     return buf_take(&path);
 }
 
-/* The value of @key in a "key = value" file, in section [default] if it has sections. */
-static char *from_file(const char *path, const char *key)
+void settings_make_folders(const char *path)
+{
+    char *copy = mem_strdup(path);
+
+    for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(copy, 0700);
+        *slash = '/';
+    }
+    free(copy);
+}
+
+char *settings_in_file(const char *path, const char *key)
 {
     FILE *file = fopen(path, "re");
     struct buf text = {0};
@@ -148,11 +160,11 @@ static char *find_endpoint(const struct cli *cli, const char *file)
     if (variable("MUSTER_LISTEN") != NULL) {
         return endpoint_of_listen(variable("MUSTER_LISTEN"));
     }
-    found = file == NULL ? NULL : from_file(file, "endpoint_url");
+    found = file == NULL ? NULL : settings_in_file(file, "endpoint_url");
     if (found != NULL) {
         return found;
     }
-    listen = from_file(SETTINGS_CONFIG_FILE, "listen");
+    listen = settings_in_file(SETTINGS_CONFIG_FILE, "listen");
     found = listen == NULL ? mem_strdup(ENDPOINT_DEFAULT) : endpoint_of_listen(listen);
     free(listen);
     return found;
@@ -171,8 +183,8 @@ static char *find_region(const struct cli *cli, const char *file)
     if (said != NULL) {
         return mem_strdup(said);
     }
-    found = file == NULL ? NULL : from_file(file, "region");
-    found = found == NULL ? from_file(SETTINGS_CONFIG_FILE, "region") : found;
+    found = file == NULL ? NULL : settings_in_file(file, "region");
+    found = found == NULL ? settings_in_file(SETTINGS_CONFIG_FILE, "region") : found;
     return found == NULL ? mem_strdup(REGION_DEFAULT) : found;
 }
 

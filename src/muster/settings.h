@@ -15,4 +15,11 @@ int cli_settings_find(struct cli *cli, struct error *err);
 /* Where a user's own keys are: of @home, or (NULL) of who runs this. The caller frees it. */
 char *settings_user_file(const char *home);
 
+/* Make what is missing of the folders above @path, for nobody else to read. */
+void settings_make_folders(const char *path);
+
+/* The value of @key in a "key = value" file, in section [default] if it has sections; NULL if there
+ * is none. The caller frees it. */
+char *settings_in_file(const char *path, const char *key);
+
 #endif /* MUSTER_SETTINGS_H */
