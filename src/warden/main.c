@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define TICK_MS 200
+#define END_TRIES_MAX 100
 
 struct daemon warden;
 
@@ -99,7 +100,39 @@ static int claim(struct error *err)
                          "another muster-warden runs on %s; stop it, or choose another --state-dir",
                          warden.site.state);
     }
+    /* For a purge, which ends us first. */
+    if (ftruncate(lock_fd, 0) != 0 || dprintf(lock_fd, "%d\n", (int)getpid()) < 0) {
+        return error_errno(err, "%s", path);
+    }
     return 0;
+}
+
+/* A warden that runs would make anew what is purged. The lock says whether there is one. */
+static int end_running(const struct site *site, struct error *err)
+{
+    char path[PATH_BYTES], text[32] = "";
+    int64_t pid = 0;
+    int tries = 0, fd;
+
+    site_path(site, path, "lock");
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return 0;
+    }
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0 && tries++ < END_TRIES_MAX) {
+        if (tries == 1 && pread(fd, text, sizeof(text) - 1, 0) > 0 &&
+            text_to_i64(slice_trim(slice_z(text)), 2, INT32_MAX, &pid, NULL) == 0) {
+            kill((pid_t)pid, SIGTERM);
+        }
+        usleep(TICK_MS * 1000);
+    }
+    close(fd);
+    return tries <= END_TRIES_MAX
+               ? 0
+               : error_set(err, ERR_BUSY,
+                           "the muster-warden of %s does not end; end it, then try "
+                           "again",
+                           site->state);
 }
 
 static void adopt(void)
@@ -217,6 +250,9 @@ static int purge(const char *state_dir, struct error *err)
     if (rc == ERR_NOT_FOUND) {
         printf("nothing to purge in %s\n", state_dir);
         return 0;
+    }
+    if (rc == 0) {
+        rc = end_running(&site, err);
     }
     if (rc != 0) {
         return rc;
