@@ -112,8 +112,8 @@ typedef void compute_probe_fn(void *data, enum compute_probe_outcome outcome, in
 /* News, on the loop. */
 struct compute_events {
     void *data;
-    /* The instance has reached, or fallen into, @state without being asked just now: it booted,
-     * shut itself down, crashed. @reason is for people, "" when there is nothing to say. */
+    /* The instance has fallen into @state without being asked just now: it shut itself down,
+     * crashed, or (where the driver knows) has booted. @reason is for people, "" when there is nothing to say. */
     void (*instance)(void *data, const char *id, enum compute_state state, const char *reason);
     /* A listening socket inside @vpc: IMDS' (port 80) or the API's (4566). Taken. */
     void (*listener)(void *data, const char *vpc, bool imds, int fd);
@@ -131,7 +131,7 @@ typedef void compute_inventory_fn(void *data, const struct compute_found *found,
 
 struct compute_driver {
     const char *name; /* "lxc", "sim" */
-    /* To @state. RUNNING is done when init runs; "booted" is the instance event. */
+    /* To @state. RUNNING is done when init runs. */
     void (*instance)(struct compute *compute, const struct compute_instance *instance,
                      enum compute_state state, compute_done_fn *done, void *data);
     void (*reboot)(struct compute *compute, const char *id, compute_done_fn *done, void *data);

@@ -552,15 +552,6 @@ static void take_reply(struct lxc *lxc, const struct warden_header *header, stru
         if (request->done != NULL) {
             request->done(request->data, header->code == 0 ? NULL : &err);
         }
-        if (header->op == WARDEN_INSTANCE && header->code == 0) {
-            const struct warden_instance *spec =
-                (const void *)(request->bytes + sizeof(struct warden_header));
-
-            if (lxc->compute.events.instance != NULL) {
-                lxc->compute.events.instance(lxc->compute.events.data, spec->id,
-                                             (enum compute_state)spec->state, "");
-            }
-        }
         break;
     case REPLY_EXEC:
         take_exec(request, payload, header->code == 0 ? NULL : &err);

@@ -136,6 +136,11 @@ class Stack:
     def in_service(self):
         return [i['InstanceId'] for i in self.group()['Instances'] if i['LifecycleState'] == 'InService']
 
+    def managed(self):
+        """The ids of what takes commands: booted, with the role."""
+        return {node['InstanceId'] for node in self.muster.client(
+            'ssm').describe_instance_information()['InstanceInformationList']}
+
     def targets(self):
         """Target health by instance id."""
         found = self.muster.client('elbv2').describe_target_health(

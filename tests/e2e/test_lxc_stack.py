@@ -23,7 +23,8 @@ class Visitors:
     def _visit(self):
         while not self.over.is_set():
             try:
-                self.answers[get(f'{self.url}/gtg')[0]] += 1
+                status, text = get(f'{self.url}/gtg')
+                self.answers[status if status == 200 else (status, text[:80])] += 1
             except OSError as failure:
                 self.answers[str(failure)] += 1
             time.sleep(0.01)
@@ -100,7 +101,7 @@ def test_the_group_grows_under_load_and_shrinks_after_it(stack):
         return len(now)
 
     def grown():
-        fresh = set(stack.in_service()) - stressed
+        fresh = set(stack.in_service()) & stack.managed() - stressed
         if fresh:
             stack.run(fresh, 'stress --cpu 1 --timeout 120s')
             stressed.update(fresh)

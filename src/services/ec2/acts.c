@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define RETRY_MS 5000
+#define BOOT_MS 20000 /* Real time. */
 #define GIB (1024LL * 1024 * 1024)
 
 /* One VPC's network at the driver. */
@@ -359,10 +360,23 @@ static void start_failed(struct ctx *ctx, void *data)
     }
 }
 
+/* That init runs is no sign of life yet: the driver's event is one, or a request for metadata. An
+ * image that asks for none is running after BOOT_MS. */
+static bool has_arrived(const struct asked *asked)
+{
+    const struct ec2_instance *instance = ec2_instance_find(asked->acts->control, asked->id);
+
+    return asked->state != COMPUTE_RUNNING || (instance != NULL && instance->unseen);
+}
+
 static void instance_done(void *data, const struct error *err)
 {
     struct asked *asked = data;
 
+    if (err == NULL && !has_arrived(asked)) {
+        free(asked);
+        return;
+    }
     if (!failed(asked, "instance", err)) {
         control_run(asked->acts->control, arrived, asked);
     } else if (err->code != ERR_UNAVAILABLE && err->code != ERR_TIMEOUT) {
@@ -555,7 +569,7 @@ static void on_inventory(void *data, const struct compute_found *found, size_t c
 static void ask_all(struct acts *acts)
 {
     const struct ec2_vpc *vpc;
-    const struct ec2_instance *instance;
+    struct ec2_instance *instance;
     const struct image *image;
 
     for (size_t at = 0; (vpc = thing_next(acts->control, KIND_VPC, &at)) != NULL;) {
@@ -563,6 +577,7 @@ static void ask_all(struct acts *acts)
     }
     for (size_t at = 0; (instance = thing_next(acts->control, KIND_INSTANCE, &at)) != NULL;) {
         if (instance->state != EC2_TERMINATED) {
+            instance->unseen = instance->state == EC2_PENDING;
             ask_instance(acts, instance->id);
         }
     }
@@ -584,7 +599,7 @@ static void begin(struct control *control, void *data)
 static void retry(struct ctx *ctx, void *data)
 {
     struct acts *acts = data;
-    const struct ec2_instance *instance;
+    struct ec2_instance *instance;
     struct net *net;
 
     for (size_t at = 0; (net = map_next(&acts->nets, &at)) != NULL;) {
@@ -597,7 +612,8 @@ static void retry(struct ctx *ctx, void *data)
         int64_t real_ms =
             (ctx->now_ms - instance->changed_ms) / max_i64(ctx->control->options.time_scale, 1);
 
-        if (moving && real_ms > 4 * RETRY_MS) {
+        instance->unseen = instance->state == EC2_PENDING && real_ms > BOOT_MS;
+        if (instance->unseen || (moving && real_ms > BOOT_MS)) {
             ask_instance(acts, instance->id);
         }
     }

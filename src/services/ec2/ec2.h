@@ -69,6 +69,7 @@ struct ec2_instance {
     char *cpu_credits; /* NULL: none. */
     char *tenancy;     /* NULL: default. */
     bool wants_public; /* Gets a new public address at every start. */
+    bool unseen;       /* Not stored. Pending, and its sign of life may have been missed. */
 };
 
 /* NULL when there is none. Terminated instances are found for an hour. */
@@ -85,6 +86,8 @@ const char *ec2_instance_tag(const struct control *control, const struct ec2_ins
                              const char *key);
 /* Its status checks: false while it initialises or when the driver reports it broken. */
 bool ec2_instance_healthy(const struct control *control, const struct ec2_instance *instance);
+/* A pending instance gave a sign of life: it asked for its metadata. Now it is running. */
+void ec2_instance_seen(struct ctx *ctx, const struct ec2_instance *instance);
 /* Is @group ("sg-...") among the security groups of its interface? */
 bool ec2_instance_in_group(const struct control *control, const struct ec2_instance *instance,
                            const char *group);

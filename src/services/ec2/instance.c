@@ -83,6 +83,11 @@ bool ec2_instance_healthy(const struct control *control, const struct ec2_instan
            control_now_ms(control) >= instance->running_ms + INITIALIZING_MS;
 }
 
+void ec2_instance_seen(struct ctx *ctx, const struct ec2_instance *instance)
+{
+    instance_is_running(ctx, instance_get(ctx->control, instance->id));
+}
+
 bool ec2_instance_in_group(const struct control *control, const struct ec2_instance *instance,
                            const char *group)
 {

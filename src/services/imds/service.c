@@ -175,9 +175,14 @@ static void on_metadata(void *data, struct http_request *request)
     struct place *place = data;
     struct ctx *ctx = control_begin(place->control);
     struct reply *reply = arena_calloc(ctx->arena, 1, sizeof(*reply));
+    const struct ec2_instance *instance =
+        ec2_instance_at(place->control, place->vpc, request->peer);
 
+    if (instance != NULL && instance->state == EC2_PENDING) {
+        ec2_instance_seen(ctx, instance);
+    }
     *reply = (struct reply){.ctx = ctx, .request = request, .status = 200, .type = "text/plain"};
-    answer(reply, ec2_instance_at(place->control, place->vpc, request->peer));
+    answer(reply, instance);
     control_commit(ctx, send_reply, reply);
 }
 
