@@ -15,6 +15,17 @@ static const char *text_of_id(const struct warden_header *header, const char *pa
     return id->id;
 }
 
+static bool is_startable(const struct warden_instance *instance)
+{
+    return id_has(instance->vpc, sizeof(instance->vpc), "vpc-") &&
+           id_has(instance->image, sizeof(instance->image), "ami-") && instance->subnet.bits >= 8 &&
+           instance->subnet.bits <= 30 && network_has(instance->subnet, instance->address) &&
+           instance->cpu_millicores >= 0 && instance->cpu_millicores <= 1000000 &&
+           instance->memory_bytes >= 32 << 20 && instance->memory_bytes <= 1LL << 50 &&
+           instance->disk_bytes >= 64 << 20 && instance->disk_bytes <= 64LL << 40 &&
+           instance->state <= WARDEN_RUNNING;
+}
+
 /* Sizes, counts and ids of a request: nothing is believed. */
 static bool sound(const struct warden_header *header, const char *payload)
 {
@@ -27,14 +38,9 @@ static bool sound(const struct warden_header *header, const char *payload)
 
     switch (header->op) {
     case WARDEN_INSTANCE:
+        /* To end one its id is enough: it may be known by nothing else. */
         return bytes == sizeof(*instance) && id_has(instance->id, sizeof(instance->id), "i-") &&
-               id_has(instance->vpc, sizeof(instance->vpc), "vpc-") &&
-               id_has(instance->image, sizeof(instance->image), "ami-") &&
-               instance->subnet.bits >= 8 && instance->subnet.bits <= 30 &&
-               network_has(instance->subnet, instance->address) && instance->cpu_millicores >= 0 &&
-               instance->cpu_millicores <= 1000000 && instance->memory_bytes >= 32 << 20 &&
-               instance->memory_bytes <= 1LL << 50 && instance->disk_bytes >= 64 << 20 &&
-               instance->disk_bytes <= 64LL << 40 && instance->state <= WARDEN_RUNNING;
+               (instance->state == WARDEN_GONE || is_startable(instance));
     case WARDEN_REBOOT:
         return text_of_id(header, payload, "i-") != NULL;
     case WARDEN_VPC_GONE:

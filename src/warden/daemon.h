@@ -9,10 +9,12 @@
 #include <poll.h>
 
 #define WATCHED_MAX 1024
+#define HAPROXIES_MAX 128
 
 struct daemon {
     struct site site;
-    int socket; /* To musterd; -1 while it is down. */
+    int socket;          /* To musterd; -1 while it is down. */
+    uint32_t generation; /* Which musterd it is: answers to an earlier one are not for it. */
     bool stopping;
 };
 
@@ -36,8 +38,21 @@ void watch_polled(const struct pollfd *fds, size_t count);
 /* haproxy.c: one process per load balancer, their listeners kept here. */
 int haproxy_ensure(const struct warden_haproxy *wanted, const char *config, struct error *err);
 void haproxy_drop(const char *id);
-void haproxy_adopt(void);                   /* What an earlier warden left. */
+void haproxy_drop_vpc(const char *vpc);
+/* What an earlier warden left runs on; its listeners are fetched back from it. */
+void haproxy_adopt(void);
 void haproxy_reaped(pid_t pid, int status); /* Of any child. */
+/* Adopted ones are not our children: as watch_poll() and watch_polled(). Room for HAPROXIES_MAX. */
+size_t haproxy_poll(struct pollfd *fds);
+void haproxy_polled(const struct pollfd *fds, size_t count);
+
+/* keep.c: listeners inside VPCs, kept while musterd is down. Children open them. */
+void keep_open(void);
+int keep_fd(void); /* To poll; then keep_take(). */
+void keep_take(void);
+void keep_find(const char *vpc, int listeners[WARDEN_VPC_LISTENERS]); /* -1: none. */
+void keep_drop(const char *vpc);
+void keep_send(const char *vpc, const int listeners[WARDEN_VPC_LISTENERS]); /* From a child. */
 
 /* requests.c: what musterd asks for. */
 void requests_take(size_t bytes); /* Of requests_room(). */

@@ -27,8 +27,6 @@ static struct lxc_container *container_of(const struct site *site, const char *i
 
     site_path(site, path, "lxc");
     site_container(site, id, name);
-    /* liblxc writes id maps itself where newuidmap is not to be found: no /etc/subuid is needed. */
-    setenv("PATH", "/usr/sbin:/sbin", 1);
     return lxc_container_new(name, path);
 }
 
@@ -48,6 +46,18 @@ enum warden_state instance_state(const struct site *site, const char *id)
         lxc_container_put(container);
     }
     return state;
+}
+
+void instance_adopt(const struct site *site, const char *id)
+{
+    struct lxc_container *container = container_of(site, id);
+
+    if (container != NULL && container->is_running(container)) {
+        container->unfreeze(container); /* An image was being made of it. */
+    }
+    if (container != NULL) {
+        lxc_container_put(container);
+    }
 }
 
 int instance_watch(const struct site *site, const char *id)
@@ -84,7 +94,6 @@ static int ip_batch(const char *text, struct error *err)
 {
     static const char *const argv[] = {"ip", "-batch", "-", NULL};
 
-    setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
     return run_program(argv, slice_z(text), NULL, err);
 }
 
@@ -106,23 +115,40 @@ static int sysctl_in(const struct site *site, const char *vpc, const char *file,
     return status;
 }
 
-static void delete_link(const struct site *site, const struct warden_instance *instance)
+/* Deleting either end deletes both; which one is ours to see depends on where the other is. */
+static void delete_link(const struct site *site, const char *id, const char *vpc)
 {
-    char link[16], own[16], namespace[64], text[256];
+    char link[16], own[16], namespace[64];
+    const char *const in_host[] = {"ip", "link", "delete", own, NULL};
+    const char *const in_vpc[] = {"ip", "-n", namespace, "link", "delete", link, NULL};
 
-    site_links(instance->id, link, own);
-    site_namespace(site, instance->vpc, namespace);
-    if (instance->vpc[0] != '\0') {
-        snprintf(text, sizeof(text), "-n %s link delete %s\n", namespace, link);
-        (void)namespace;
+    site_links(id, link, own);
+    run_program(in_host, SLICE_EMPTY, NULL, NULL);
+    if (vpc[0] != '\0') {
+        site_namespace(site, vpc, namespace);
+        run_program(in_vpc, SLICE_EMPTY, NULL, NULL);
     }
-    snprintf(text, sizeof(text), "link delete %s\n", own);
-    ip_batch(text, NULL);
-    {
-        const char *const argv[] = {"ip", "-n", namespace, "link", "delete", link, NULL};
+}
 
-        run_program(argv, SLICE_EMPTY, NULL, NULL);
+/* Which VPC it was started in; "" when it never was. */
+static void vpc_of(const struct site *site, const char *id, char vpc[WARDEN_ID_BYTES])
+{
+    char path[PATH_BYTES], line[WARDEN_ID_BYTES + 2] = "";
+    FILE *file;
+
+    vpc[0] = '\0';
+    site_path(site, path, "instances/%s/vpc", id);
+    file = fopen(path, "re");
+    if (file == NULL) {
+        return;
     }
+    if (fgets(line, sizeof(line), file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (id_has(line, sizeof(line), "vpc-")) {
+            snprintf(vpc, WARDEN_ID_BYTES, "%.31s", line);
+        }
+    }
+    fclose(file);
 }
 
 static int make_link(const struct site *site, const struct warden_instance *instance,
@@ -137,7 +163,7 @@ static int make_link(const struct site *site, const struct warden_instance *inst
     site_namespace(site, instance->vpc, namespace);
     address_text(instance->address, address);
     address_text(subnet_gateway(instance->subnet), gateway);
-    delete_link(site, instance);
+    delete_link(site, instance->id, instance->vpc);
     buf_printf(&text,
                "link add %s address %02x:%02x:%02x:%02x:%02x:%02x type veth peer name %s netns "
                "%s\n",
@@ -277,14 +303,18 @@ static int start(const struct site *site, const struct warden_instance *instance
 {
     struct lxc_container *container;
     struct buf reason = {0};
-    char merged[PATH_BYTES], path[PATH_BYTES], text[64];
+    char merged[PATH_BYTES], path[PATH_BYTES], text[64], name[64];
     uint32_t slot;
     int rc;
 
     if (instance_state(site, instance->id) == WARDEN_RUNNING) {
         return 0;
     }
-    setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
+    /* What a start or a monitor that was killed left behind would refuse the next one. */
+    site_container(site, instance->id, name);
+    if (!cgroups_end(name)) {
+        return error_set(err, ERR_SYSTEM, "processes of %s do not end", instance->id);
+    }
     rc = rootfs_mount(site, instance, &slot, merged, err);
     if (rc == 0) {
         snprintf(text, sizeof(text), "%s\n", instance->image);
@@ -310,6 +340,8 @@ static int start(const struct site *site, const struct warden_instance *instance
     }
     rc = configure(site, instance, slot, merged, container, err);
     if (rc == 0) {
+        /* liblxc writes id maps itself where it finds no newuidmap: no /etc/subuid is needed. */
+        setenv("PATH", "/usr/sbin:/sbin", 1);
         container->want_daemonize(container, true);
         if (!container->start(container, 0, NULL)) {
             add_reason(site, instance->id, &reason);
@@ -319,7 +351,7 @@ static int start(const struct site *site, const struct warden_instance *instance
     lxc_container_put(container);
     buf_close(&reason);
     if (rc != 0) {
-        delete_link(site, instance);
+        delete_link(site, instance->id, instance->vpc);
     }
     return rc;
 }
@@ -327,8 +359,10 @@ static int start(const struct site *site, const struct warden_instance *instance
 static void stop(const struct site *site, const struct warden_instance *instance)
 {
     struct lxc_container *container = container_of(site, instance->id);
+    char name[64], vpc[WARDEN_ID_BYTES];
 
     if (container != NULL && container->is_running(container)) {
+        container->unfreeze(container);
         if (!container->shutdown(container, SHUTDOWN_S)) {
             container->stop(container);
         }
@@ -336,7 +370,10 @@ static void stop(const struct site *site, const struct warden_instance *instance
     if (container != NULL) {
         lxc_container_put(container);
     }
-    delete_link(site, instance);
+    site_container(site, instance->id, name);
+    cgroups_end(name); /* Empty, unless something went wrong. */
+    vpc_of(site, instance->id, vpc);
+    delete_link(site, instance->id, vpc);
 }
 
 void instance_gone(const struct site *site, const char *id)
@@ -351,6 +388,8 @@ void instance_gone(const struct site *site, const char *id)
     unlink(path);
     site_path(site, path, "instances/%s", id);
     remove_tree(path);
+    site_path(site, path, "locks/%s", id);
+    unlink(path);
 }
 
 int instance_ensure(const struct site *site, const struct warden_instance *instance,
@@ -385,11 +424,17 @@ int instance_reboot(const struct site *site, const char *id, struct error *err)
 int instance_image(const struct site *site, const char *instance, const char *image,
                    struct error *err)
 {
-    struct lxc_container *container = container_of(site, instance);
-    bool running = container != NULL && container->is_running(container);
+    struct lxc_container *container;
+    bool running;
+    char path[PATH_BYTES];
     int rc;
 
-    setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
+    site_path(site, path, "images/%s/layers", image);
+    if (access(path, F_OK) == 0) {
+        return 0; /* Made, and whoever asked did not live to hear it. */
+    }
+    container = container_of(site, instance);
+    running = container != NULL && container->is_running(container);
     sync();
     if (running) {
         container->freeze(container);

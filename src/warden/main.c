@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 #define TICK_MS 200
-#define END_TRIES_MAX 100
 
 struct daemon warden;
 
@@ -55,22 +54,29 @@ static void on_signal(void)
 
 static void loop(void)
 {
-    static struct pollfd fds[WATCHED_MAX + 2];
+    enum { SIGNAL, MUSTERD, KEEP, FIXED };
+    static struct pollfd fds[FIXED + WATCHED_MAX + HAPROXIES_MAX];
 
     while (!warden.stopping) {
-        size_t count;
+        size_t instances, haproxies;
         int64_t now_ms = time_boot_ms();
 
         requests_deadlines(now_ms);
         supervise_tick(now_ms);
-        fds[0] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
-        fds[1] = (struct pollfd){.fd = warden.socket, .events = POLLIN};
-        count = watch_poll(fds + 2);
-        if (poll(fds, count + 2, TICK_MS) <= 0) {
+        fds[SIGNAL] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
+        fds[MUSTERD] = (struct pollfd){.fd = warden.socket, .events = POLLIN};
+        fds[KEEP] = (struct pollfd){.fd = keep_fd(), .events = POLLIN};
+        instances = watch_poll(fds + FIXED);
+        haproxies = haproxy_poll(fds + FIXED + instances);
+        if (poll(fds, FIXED + instances + haproxies, TICK_MS) <= 0) {
             continue;
         }
-        watch_polled(fds + 2, count);
-        if ((fds[1].revents & (POLLIN | POLLHUP)) != 0 && warden.socket >= 0) {
+        watch_polled(fds + FIXED, instances);
+        haproxy_polled(fds + FIXED + instances, haproxies);
+        if (fds[KEEP].revents != 0) {
+            keep_take(); /* Before anybody asks for them. */
+        }
+        if ((fds[MUSTERD].revents & (POLLIN | POLLHUP)) != 0 && warden.socket >= 0) {
             ssize_t bytes =
                 recv(warden.socket, requests_room(), WARDEN_MESSAGE_BYTES_MAX, MSG_DONTWAIT);
 
@@ -78,7 +84,7 @@ static void loop(void)
                 requests_take((size_t)bytes);
             }
         }
-        if (fds[0].revents != 0) {
+        if (fds[SIGNAL].revents != 0) {
             on_signal();
         }
     }
@@ -107,55 +113,23 @@ static int claim(struct error *err)
     return 0;
 }
 
-/* A warden that runs would make anew what is purged. The lock says whether there is one. */
-static int end_running(const struct site *site, struct error *err)
+static void adopt_instance(void *data, const char *id)
 {
-    char path[PATH_BYTES], text[32] = "";
-    int64_t pid = 0;
-    int tries = 0, fd;
-
-    site_path(site, path, "lock");
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return 0;
+    (void)data;
+    if (id_has(id, WARDEN_ID_BYTES, "i-") && instance_state(&warden.site, id) == WARDEN_RUNNING) {
+        instance_adopt(&warden.site, id);
+        watch_begin(id);
+        log_info("instance.adopted id=%s", id);
     }
-    while (flock(fd, LOCK_EX | LOCK_NB) != 0 && tries++ < END_TRIES_MAX) {
-        if (tries == 1 && pread(fd, text, sizeof(text) - 1, 0) > 0 &&
-            text_to_i64(slice_trim(slice_z(text)), 2, INT32_MAX, &pid, NULL) == 0) {
-            kill((pid_t)pid, SIGTERM);
-        }
-        usleep(TICK_MS * 1000);
-    }
-    close(fd);
-    return tries <= END_TRIES_MAX
-               ? 0
-               : error_set(err, ERR_BUSY,
-                           "the muster-warden of %s does not end; end it, then try "
-                           "again",
-                           site->state);
 }
 
+/* What an earlier warden left goes on. */
 static void adopt(void)
 {
     char path[PATH_BYTES];
-    const char *const argv[] = {"ls", path, NULL};
-    struct buf names = {0};
-    struct slice rest, name;
 
     site_path(&warden.site, path, "instances");
-    if (run_program(argv, SLICE_EMPTY, &names, NULL) == 0) {
-        rest = buf_slice(&names);
-        while (slice_next(&rest, '\n', &name)) {
-            char id[WARDEN_ID_BYTES];
-
-            snprintf(id, sizeof(id), "%.*s", SLICE_ARG(name));
-            if (id_has(id, sizeof(id), "i-") &&
-                instance_state(&warden.site, id) == WARDEN_RUNNING) {
-                watch_begin(id);
-            }
-        }
-    }
-    buf_close(&names);
+    each_name(path, "i-", adopt_instance, NULL);
     haproxy_adopt();
 }
 
@@ -223,6 +197,7 @@ static int run(const struct options *options, int argc, char **argv, struct erro
     signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    keep_open();
     supervise_open(argc, argv, listen_fd);
     adopt();
     {
@@ -250,9 +225,6 @@ static int purge(const char *state_dir, struct error *err)
     if (rc == ERR_NOT_FOUND) {
         printf("nothing to purge in %s\n", state_dir);
         return 0;
-    }
-    if (rc == 0) {
-        rc = end_running(&site, err);
     }
     if (rc != 0) {
         return rc;

@@ -52,6 +52,31 @@ int make_directory(const char *path, mode_t mode, struct error *err);
 /* rm -rf, without following links or crossing mounts. */
 void remove_tree(const char *path);
 bool is_mounted(const char *path);
+/* Calls @fn for each name in @directory that begins with @prefix; none when it is not there. Names
+ * may be removed meanwhile. */
+typedef void name_fn(void *data, const char *name);
+void each_name(const char *directory, const char *prefix, name_fn *fn, void *data);
+/* In forked children: one at a time for @id, until @*fd is closed or the child ends. */
+int site_lock(const struct site *site, const char *id, int *fd, struct error *err);
+
+/* process.c: a process is known by its pid and when it started, for pids come again. */
+struct process {
+    pid_t pid;     /* 0: none. */
+    int64_t start; /* Clock ticks since boot. */
+};
+/* start is -1 when there is none such. */
+struct process process_of(pid_t pid);
+bool process_lives(struct process process);
+/* Its pidfd; -1 when it has ended. */
+int process_open(struct process process);
+void process_kill(struct process process, int signal);
+
+/* cgroups.c: end what is in muster/i/NAME and muster/mon/NAME of every hierarchy, and remove them.
+ * False when something is left. */
+bool cgroups_end(const char *container);
+void cgroups_kill(const char *container); /* Without waiting. */
+/* Where a cgroup file system is mounted: of a line of mountinfo; false when it is another's. */
+bool cgroups_point(const char *line, char *point, size_t room);
 
 /* block.c: the lowest free block, or the one that is the site's already. */
 int block_claim(struct site *site, struct error *err);
@@ -77,12 +102,15 @@ int instance_image(const struct site *site, const char *instance, const char *im
 /* Its monitor's pidfd, or -1 when it does not run. */
 int instance_watch(const struct site *site, const char *id);
 enum warden_state instance_state(const struct site *site, const char *id);
+/* What a warden that was killed may have left undone: a frozen instance. */
+void instance_adopt(const struct site *site, const char *id);
 void instance_gone(const struct site *site, const char *id);
 
 /* vpc.c */
+/* @listeners: kept ones, or -1; those that are wanted when it returns. */
 int vpc_ensure(const struct site *site, const struct warden_vpc *vpc,
-               const struct network_end *ends, const struct network_rule *rules, int listeners[2],
-               struct error *err);
+               const struct network_end *ends, const struct network_rule *rules,
+               int listeners[WARDEN_VPC_LISTENERS], struct error *err);
 int vpc_gone(const struct site *site, const char *id, struct error *err);
 int vpc_sockets(const struct site *site, const char *id, int *fds, size_t count, struct error *err);
 /* The host's table: where connections to the site's part of 127.64.0.0/15 go. */

@@ -22,12 +22,13 @@
 #define WARDEN_OUTPUT_BYTES_MAX (64 * 1024) /* Of each stream. */
 #define WARDEN_SOCKETS_MAX 64
 #define WARDEN_TEXT_BYTES 512
-#define WARDEN_FIRST_FD 100 /* HAProxy's inherited listeners: bind fd@100... */
+#define WARDEN_VPC_LISTENERS 2 /* Instance metadata's and the API's. */
+#define WARDEN_FIRST_FD 100    /* HAProxy's inherited listeners: bind fd@100... */
 
 enum warden_op {
     WARDEN_INSTANCE = 1, /* struct warden_instance */
     WARDEN_REBOOT,       /* struct warden_id */
-    WARDEN_VPC,          /* struct warden_vpc, ends, rules; the reply may carry two listeners */
+    WARDEN_VPC,          /* struct warden_vpc, ends, rules; the reply may carry its listeners */
     WARDEN_VPC_GONE,     /* struct warden_id */
     WARDEN_IMAGE,        /* struct warden_image */
     WARDEN_IMAGE_GONE,   /* struct warden_id */

@@ -6,190 +6,180 @@
 #include "base/log.h"
 #include "base/text.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#define TRIES_MAX 50
-#define TRY_US 100000
+#define END_MS 10000
 
-typedef void entry_fn(const struct site *site, const char *directory, const char *name);
-
-static void each_entry(const struct site *site, const char *directory, const char *prefix,
-                       entry_fn *fn)
+/* A warden that holds the lock wrote its pid there. */
+static bool end_warden(const struct site *site)
 {
-    DIR *stream = opendir(directory);
-    struct dirent *entry;
+    char path[PATH_BYTES], text[64];
+    struct process process;
+    bool ended = true;
+    int64_t pid = 0;
+    int fd, pidfd;
 
-    while (stream != NULL && (entry = readdir(stream)) != NULL) {
-        if (entry->d_name[0] != '.' && strncmp(entry->d_name, prefix, strlen(prefix)) == 0) {
-            fn(site, directory, entry->d_name);
+    site_path(site, path, "lock");
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        return true;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        ssize_t got = read(fd, text, sizeof(text) - 1);
+
+        (void)text_to_i64(slice_trim(slice_of(text, got < 0 ? 0 : (size_t)got)), 2, INT32_MAX, &pid,
+                          NULL);
+        process = process_of((pid_t)pid);
+        pidfd = process_open(process);
+        if (pidfd >= 0) {
+            struct pollfd end = {.fd = pidfd, .events = POLLIN};
+
+            log_info("purge.warden pid=%d is stopped", process.pid);
+            process_kill(process, SIGTERM);
+            if (poll(&end, 1, END_MS) == 0) {
+                process_kill(process, SIGKILL);
+                poll(&end, 1, END_MS);
+            }
+            close(pidfd);
         }
+        ended = flock(fd, LOCK_EX | LOCK_NB) == 0;
     }
-    if (stream != NULL) {
-        closedir(stream);
-    }
+    close(fd);
+    return ended;
 }
 
-/* Processes of a cgroup and of those below it. */
-static void kill_group(const char *directory)
+/* HAProxy: recorded ones, and those that only serve their last connections: they are in the
+ * namespace of one of our VPCs, where instances' processes never are. */
+
+static void end_recorded(void *data, const char *name)
 {
-    char path[PATH_BYTES], line[64];
-    struct dirent *entry;
-    DIR *stream;
-    int64_t pid;
+    const struct site *site = data;
+    char path[PATH_BYTES], text[128];
+    struct process process = {0, -1};
+    const char *dot = strchr(name, '.');
+    long long start;
     FILE *file;
 
-    snprintf(path, sizeof(path), "%.3900s/cgroup.procs", directory);
-    file = fopen(path, "re");
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        if (text_to_i64(slice_trim(slice_z(line)), 2, INT32_MAX, &pid, NULL) == 0) {
-            kill((pid_t)pid, SIGKILL);
-        }
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-    stream = opendir(directory);
-    while (stream != NULL && (entry = readdir(stream)) != NULL) {
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
-            snprintf(path, sizeof(path), "%.3800s/%.200s", directory, entry->d_name);
-            kill_group(path);
-        }
-    }
-    if (stream != NULL) {
-        closedir(stream);
-    }
-}
-
-/* Depth first; false while something is busy. */
-static bool remove_group(const char *directory)
-{
-    char path[PATH_BYTES];
-    struct dirent *entry;
-    DIR *stream = opendir(directory);
-    bool done = true;
-
-    while (stream != NULL && (entry = readdir(stream)) != NULL) {
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
-            snprintf(path, sizeof(path), "%.3800s/%.200s", directory, entry->d_name);
-            done &= remove_group(path);
-        }
-    }
-    if (stream != NULL) {
-        closedir(stream);
-    }
-    return (rmdir(directory) == 0 || errno == ENOENT) && done;
-}
-
-static void end_group(const struct site *site, const char *directory, const char *name)
-{
-    char path[PATH_BYTES];
-
-    (void)site;
-    snprintf(path, sizeof(path), "%.3900s/%.100s", directory, name);
-    for (int try = 0; try < TRIES_MAX; try++) {
-        kill_group(path);
-        if (remove_group(path)) {
-            return;
-        }
-        usleep(TRY_US);
-    }
-    log_error("purge.cgroup path=%s left", path);
-}
-
-/* muster/i/NAME and muster/mon/NAME below every hierarchy. */
-static void end_groups(const struct site *site)
-{
-    char prefix[64], line[PATH_BYTES], point[PATH_BYTES], path[PATH_BYTES];
-    FILE *file = fopen("/proc/self/mountinfo", "re");
-
-    snprintf(prefix, sizeof(prefix), "muster-%s-", site->name);
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        const char *type = strstr(line, " - ");
-
-        if (type == NULL || strncmp(type, " - cgroup", 9) != 0 ||
-            sscanf(line, "%*s %*s %*s %*s %4000s", point) != 1) {
-            continue;
-        }
-        snprintf(path, sizeof(path), "%.3900s/muster/i", point);
-        each_entry(site, path, prefix, end_group);
-        rmdir(path);
-        snprintf(path, sizeof(path), "%.3900s/muster/mon", point);
-        each_entry(site, path, prefix, end_group);
-        rmdir(path);
-        snprintf(path, sizeof(path), "%.3900s/muster", point);
-        rmdir(path);
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-}
-
-/* Of a recorded process: "pid start-time" in STATE/haproxy/ID.pid. */
-static void end_haproxy(const struct site *site, const char *directory, const char *name)
-{
-    char path[PATH_BYTES], command[64], comm[64] = "";
-    long long pid = 0;
-    FILE *file;
-
-    (void)site;
-    if (strstr(name, ".pid") == NULL) {
+    site_path(site, path, "haproxy/%s", name);
+    file = dot == NULL || strcmp(dot, ".pid") != 0 ? NULL : fopen(path, "re");
+    if (file == NULL) {
         return;
     }
-    snprintf(path, sizeof(path), "%.3900s/%.100s", directory, name);
-    file = fopen(path, "re");
-    if (file != NULL) {
-        char line[64];
-
-        while (fgets(line, sizeof(line), file) != NULL) {
-            pid = strtoll(line, NULL, 10);
-            snprintf(command, sizeof(command), "/proc/%lld/comm", pid);
-            {
-                FILE *named = pid > 1 ? fopen(command, "re") : NULL;
-
-                if (named != NULL) {
-                    if (fgets(comm, sizeof(comm), named) != NULL &&
-                        strncmp(comm, "haproxy", 7) == 0) {
-                        kill((pid_t)pid, SIGKILL);
-                    }
-                    fclose(named);
-                }
-            }
-        }
-        fclose(file);
+    if (fgets(text, sizeof(text), file) != NULL &&
+        sscanf(text, "%d %lld", &process.pid, &start) == 2) {
+        process.start = start;
+        process_kill(process, SIGKILL);
     }
+    fclose(file);
 }
 
-static void end_instance(const struct site *site, const char *directory, const char *name)
+static void end_if_inside(void *data, const char *name)
 {
-    char link[16], own[16];
+    const struct stat *namespace = data;
+    struct stat status;
+    char path[64];
+    int64_t pid;
 
-    (void)directory;
-    site_links(name, link, own);
-    {
-        const char *const argv[] = {"ip", "link", "delete", own, NULL};
-
-        run_program(argv, SLICE_EMPTY, NULL, NULL);
+    if (text_to_i64(slice_z(name), 2, INT32_MAX, &pid, NULL) != 0 || pid == getpid()) {
+        return;
     }
-    rootfs_unmount(site, name);
+    snprintf(path, sizeof(path), "/proc/%lld/ns/net", (long long)pid);
+    if (stat(path, &status) == 0 && status.st_ino == namespace->st_ino &&
+        status.st_dev == namespace->st_dev) {
+        process_kill(process_of((pid_t)pid), SIGKILL);
+    }
 }
 
-static void end_namespace(const struct site *site, const char *directory, const char *name)
+static void end_inside(void *data, const char *name)
+{
+    char path[128];
+    struct stat namespace;
+
+    (void)data;
+    snprintf(path, sizeof(path), "/run/netns/%.100s", name);
+    if (stat(path, &namespace) == 0) {
+        each_name("/proc", "", end_if_inside, &namespace);
+    }
+}
+
+static void end_namespace(void *data, const char *name)
 {
     const char *const argv[] = {"ip", "netns", "delete", name, NULL};
 
-    (void)site;
-    (void)directory;
+    (void)data;
     run_program(argv, SLICE_EMPTY, NULL, NULL);
+}
+
+/* Containers: all are told to end before the first is waited for. */
+
+static void kill_container(void *data, const char *name)
+{
+    (void)data;
+    cgroups_kill(name);
+}
+
+static void end_container(void *data, const char *name)
+{
+    (void)data;
+    cgroups_end(name);
+}
+
+static void each_container(const struct site *site, name_fn *fn)
+{
+    char prefix[64], line[PATH_BYTES], point[256], path[PATH_BYTES];
+    FILE *file = fopen("/proc/self/mountinfo", "re");
+
+    site_container(site, "", prefix);
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        if (cgroups_point(line, point, sizeof(point))) {
+            snprintf(path, sizeof(path), "%s/muster/i", point);
+            each_name(path, prefix, fn, NULL);
+            snprintf(path, sizeof(path), "%s/muster/mon", point);
+            each_name(path, prefix, fn, NULL);
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+
+/* The directories that all sites share, once they are empty. */
+static void remove_empty_groups(void)
+{
+    static const char *const names[] = {"muster/i", "muster/mon", "muster"};
+    char line[PATH_BYTES], point[256], path[PATH_BYTES];
+    FILE *file = fopen("/proc/self/mountinfo", "re");
+
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        for (size_t i = 0; cgroups_point(line, point, sizeof(point)) && i < COUNT_OF(names); i++) {
+            snprintf(path, sizeof(path), "%s/%s", point, names[i]);
+            rmdir(path);
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+
+static void end_instance(void *data, const char *name)
+{
+    char link[16], own[16];
+    const char *const argv[] = {"ip", "link", "delete", own, NULL};
+
+    if (id_has(name, WARDEN_ID_BYTES, "i-")) {
+        site_links(name, link, own);
+        run_program(argv, SLICE_EMPTY, NULL, NULL);
+        rootfs_unmount(data, name);
+    }
 }
 
 /* Whatever is still mounted below the state directory, the latest first. */
@@ -219,32 +209,47 @@ static bool unmount_all(const struct site *site)
     return count < COUNT_OF(points);
 }
 
-static bool path_left(const char *path)
+/* What is left of @what. */
+static void count_name(void *data, const char *name)
 {
-    return access(path, F_OK) == 0;
+    log_error("purge.left name=%s", name);
+    ++*(int *)data;
 }
 
 bool purge_site(struct site *site)
 {
     char path[PATH_BYTES], table[64], prefix[64];
     const char *const drop_table[] = {"nft", "delete", "table", "ip", table, NULL};
+    int left = 0;
 
     snprintf(prefix, sizeof(prefix), "muster-%s-", site->name);
     snprintf(table, sizeof(table), "muster-%s", site->name);
+    if (!end_warden(site)) {
+        log_error("purge.warden does not end; state=%s", site->state);
+        return false;
+    }
     site_path(site, path, "haproxy");
-    each_entry(site, path, "", end_haproxy);
-    end_groups(site);
+    each_name(path, "", end_recorded, site);
+    each_name("/run/netns", prefix, end_inside, NULL);
+    each_container(site, kill_container);
+    each_container(site, end_container);
+    remove_empty_groups();
     site_path(site, path, "instances");
-    each_entry(site, path, "i-", end_instance);
+    each_name(path, "i-", end_instance, site);
     unmount_all(site);
-    each_entry(site, "/run/netns", prefix, end_namespace);
+    each_name("/run/netns", prefix, end_namespace, NULL);
     run_program(drop_table, SLICE_EMPTY, NULL, NULL);
     snprintf(path, sizeof(path), "/run/lxc/lock%.3900s", site->state);
     remove_tree(path);
-    if (!unmount_all(site)) {
+    each_name("/run/netns", prefix, count_name, &left);
+    if (!unmount_all(site) || left > 0) {
         return false;
     }
     remove_tree(site->state);
+<<<<<<< HEAD
     block_release(site);
     return !path_left(site->state);
+=======
+    return access(site->state, F_OK) != 0;
+>>>>>>> 2d4e596 (warden: adopt what an earlier warden left, keep VPCs' listeners over musterd's restart)
 }

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@ struct child {
     uint64_t serial;
     uint32_t op;
     int64_t deadline_ms;
+    uint32_t generation;
     char id[WARDEN_ID_BYTES]; /* The instance to watch once it runs. */
 };
 
@@ -55,32 +57,56 @@ void become_child(void)
     setsid();
 }
 
+struct inventory {
+    struct warden_found found[WATCHED_MAX];
+    size_t count;
+};
+
+static struct warden_found *add_found(struct inventory *inventory, const char *id)
+{
+    struct warden_found *found = &inventory->found[inventory->count];
+
+    if (inventory->count == WATCHED_MAX) {
+        return NULL;
+    }
+    inventory->count++;
+    snprintf(found->id, sizeof(found->id), "%s", id);
+    return found;
+}
+
+static void find_instance(void *data, const char *name)
+{
+    struct warden_found *found = id_has(name, WARDEN_ID_BYTES, "i-") ? add_found(data, name) : NULL;
+
+    if (found != NULL) {
+        found->state = instance_state(&warden.site, name);
+    }
+}
+
+static void find_vpc(void *data, const char *name)
+{
+    const char *id = strstr(name, "vpc-");
+    struct warden_found *found =
+        id != NULL && id_has(id, WARDEN_ID_BYTES, "vpc-") ? add_found(data, id) : NULL;
+
+    if (found != NULL) {
+        found->state = WARDEN_RUNNING;
+    }
+}
+
 static void do_inventory(const struct warden_header *header)
 {
-    static struct warden_found found[WATCHED_MAX];
-    char path[PATH_BYTES];
-    const char *const argv[] = {"ls", path, NULL};
-    struct buf names = {0};
-    struct slice rest, name;
-    size_t count = 0;
-    struct error err = {0};
+    static struct inventory inventory;
+    char path[PATH_BYTES], prefix[64];
 
     site_path(&warden.site, path, "instances");
-    if (run_program(argv, SLICE_EMPTY, &names, &err) != 0) {
-        message_answer(header, &err);
-        return;
-    }
-    rest = buf_slice(&names);
-    while (slice_next(&rest, '\n', &name) && count < WATCHED_MAX) {
-        if (slice_starts(name, SLICE_LIT("i-")) && name.bytes < WARDEN_ID_BYTES) {
-            snprintf(found[count].id, WARDEN_ID_BYTES, "%.*s", SLICE_ARG(name));
-            found[count].state = instance_state(&warden.site, found[count].id);
-            count++;
-        }
-    }
-    message_send(header->op, header->serial, 0, "",
-                 slice_of((const char *)found, count * sizeof(found[0])), NULL, 0);
-    buf_close(&names);
+    each_name(path, "i-", find_instance, &inventory);
+    site_namespace(&warden.site, "vpc-", prefix);
+    each_name("/run/netns", prefix, find_vpc, &inventory);
+    message_send(
+        header->op, header->serial, 0, "",
+        slice_of((const char *)inventory.found, inventory.count * sizeof(inventory.found[0])), NULL,
+        0);
 }
 
 static void do_exec(const struct warden_header *header, const char *payload)
@@ -110,15 +136,20 @@ static void do_vpc(const struct warden_header *header, const char *payload)
     const struct network_end *ends = (const void *)(payload + sizeof(*vpc));
     const struct network_rule *rules =
         (const void *)(payload + sizeof(*vpc) + vpc->end_count * sizeof(*ends));
-    int listeners[2] = {-1, -1};
+    int listeners[WARDEN_VPC_LISTENERS], kept;
     struct error err = {0};
 
+    keep_find(vpc->id, listeners);
+    kept = listeners[0];
     if (vpc_ensure(&warden.site, vpc, ends, rules, listeners, &err) != 0) {
         message_answer(header, &err);
         return;
     }
+    if (vpc->want_listeners && listeners[0] != kept) {
+        keep_send(vpc->id, listeners);
+    }
     message_send(header->op, header->serial, 0, "", SLICE_EMPTY, listeners,
-                 vpc->want_listeners ? 2 : 0);
+                 vpc->want_listeners ? WARDEN_VPC_LISTENERS : 0);
 }
 
 static void do_sockets(const struct warden_header *header, const char *payload)
@@ -140,8 +171,15 @@ static int serve(const struct warden_header *header, const char *payload)
     const struct warden_image *image = (const void *)payload;
     char path[PATH_BYTES];
     struct error err = {0};
-    int rc = 0;
+    int rc = 0, lock;
 
+    /* What an earlier musterd asked for may still be under way. All that is locked begins with
+     * the id of what it changes. */
+    if (header->op != WARDEN_EXEC && header->op != WARDEN_SOCKETS &&
+        header->op != WARDEN_INVENTORY && site_lock(&warden.site, payload, &lock, &err) != 0) {
+        message_answer(header, &err);
+        return 1;
+    }
     switch (header->op) {
     case WARDEN_INSTANCE:
         rc = instance_ensure(&warden.site, instance, &err);
@@ -190,7 +228,8 @@ static void start_child(const struct warden_header *header, const char *payload)
         message_answer(header, &err);
         return;
     }
-    *child = (struct child){.serial = header->serial, .op = header->op};
+    *child =
+        (struct child){.serial = header->serial, .op = header->op, .generation = warden.generation};
     child->deadline_ms = time_boot_ms() + (header->op == WARDEN_IMAGE  ? IMAGE_DEADLINE_MS
                                            : header->op == WARDEN_EXEC ? exec->timeout_ms + 30000
                                                                        : DEADLINE_MS);
@@ -204,6 +243,7 @@ static void start_child(const struct warden_header *header, const char *payload)
     child->pid = fork();
     if (child->pid == 0) {
         become_child();
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* The next warden must not meet us at it. */
         _exit(serve(header, payload));
     }
     if (child->pid < 0) {
@@ -236,6 +276,10 @@ void requests_take(size_t bytes)
         haproxy_drop(payload);
         message_answer(header, NULL);
     } else {
+        if (header->op == WARDEN_VPC_GONE) {
+            haproxy_drop_vpc(payload);
+            keep_drop(payload);
+        }
         start_child(header, payload);
     }
 }
@@ -245,7 +289,7 @@ static void on_child_ended(struct child *child, int status)
     struct child done = *child;
 
     child->pid = 0;
-    if (WIFSIGNALED(status)) {
+    if (WIFSIGNALED(status) && done.generation == warden.generation) {
         struct warden_header header = {.op = done.op, .serial = done.serial};
         struct error err = {0};
 

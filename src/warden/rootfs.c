@@ -129,6 +129,7 @@ static int take_slot(const struct site *site, const char *id, uint32_t *slot, st
     struct dirent *entry;
     DIR *directory;
     int64_t number;
+    int lock, rc;
     FILE *file;
 
     site_path(site, path, "instances/%s/slot", id);
@@ -142,6 +143,9 @@ static int take_slot(const struct site *site, const char *id, uint32_t *slot, st
             *slot = site->block * SLOTS + (uint32_t)number;
             return 0;
         }
+    }
+    if (site_lock(site, "slots", &lock, err) != 0) { /* Many start at once. */
+        return ERR_SYSTEM;
     }
     site_path(site, path, "instances");
     directory = opendir(path);
@@ -162,12 +166,21 @@ static int take_slot(const struct site *site, const char *id, uint32_t *slot, st
     for (*slot = 0; *slot < COUNT_OF(used) && used[*slot]; (*slot)++) {
     }
     if (*slot == COUNT_OF(used)) {
-        return error_set(err, ERR_SYSTEM, "no user id range is left");
+        rc = error_set(err, ERR_SYSTEM, "no user id range is left");
+    } else {
+        snprintf(text, sizeof(text), "%u\n", *slot);
+        site_path(site, path, "instances/%s/slot", id);
+        rc = write_file(path, slice_z(text), 0600, err);
     }
+<<<<<<< HEAD
     snprintf(text, sizeof(text), "%u\n", *slot);
     site_path(site, path, "instances/%s/slot", id);
     *slot += site->block * SLOTS;
     return write_file(path, slice_z(text), 0600, err);
+=======
+    close(lock);
+    return rc;
+>>>>>>> 2d4e596 (warden: adopt what an earlier warden left, keep VPCs' listeners over musterd's restart)
 }
 
 /* A sparse ext4 of the size asked for; a plain directory where loop devices are not to be had. */
@@ -339,7 +352,10 @@ int rootfs_image(const struct site *site, const char *instance, const char *imag
     site_path(site, view, "instances/%s/view", instance);
     site_path(site, path, "images/%s.new", image);
     site_path(site, layer, "images/%s.new/layer", image);
-    remove_tree(path);
+    remove_tree(path); /* What was killed in mid-copy, and its mount. */
+    if (is_mounted(view)) {
+        umount2(view, MNT_DETACH);
+    }
     rc = make_directory(path, 0711, err);
     if (rc == 0) {
         rc = make_directory(view, 0755, err);

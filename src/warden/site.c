@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -82,7 +84,8 @@ static int read_name(struct site *site, bool make, struct error *err)
 
 int site_open(struct site *site, const char *state_dir, bool make, struct error *err)
 {
-    static const char *const directories[] = {"instances", "images", "lxc", "haproxy", "log"};
+    static const char *const directories[] = {"instances", "images", "lxc",
+                                              "haproxy",   "locks",  "log"};
     char path[PATH_BYTES];
     const struct passwd *user;
     int rc;
@@ -223,7 +226,34 @@ bool is_mounted(const char *path)
     return stat(parent, &above) == 0 && here.st_dev != above.st_dev;
 }
 
-/* Programs. */
+void each_name(const char *directory, const char *prefix, name_fn *fn, void *data)
+{
+    DIR *stream = opendir(directory);
+    const struct dirent *entry;
+
+    while (stream != NULL && (entry = readdir(stream)) != NULL) {
+        if (entry->d_name[0] != '.' && strncmp(entry->d_name, prefix, strlen(prefix)) == 0) {
+            fn(data, entry->d_name);
+        }
+    }
+    if (stream != NULL) {
+        closedir(stream);
+    }
+}
+
+int site_lock(const struct site *site, const char *id, int *fd, struct error *err)
+{
+    char path[PATH_BYTES];
+
+    site_path(site, path, "locks/%s", id);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*fd < 0 || flock(*fd, LOCK_EX) != 0) {
+        return error_errno(err, "%s", path);
+    }
+    return 0;
+}
+
+/* Programs. They end with who runs them, and know no PATH but the system's. */
 
 int run_program(const char *const *argv, struct slice input, struct buf *output, struct error *err)
 {
@@ -238,6 +268,8 @@ int run_program(const char *const *argv, struct slice input, struct buf *output,
     }
     child = fork();
     if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
         dup2(in[0], 0);
         dup2(out[1], 1);
         dup2(out[1], 2);

@@ -61,6 +61,7 @@ static void start(void)
     strcat(program, "/musterd");
     site_path(&warden.site, state, "musterd");
     musterd.started_ms = time_boot_ms();
+    warden.generation++;
     musterd.pid = fork();
     if (musterd.pid == 0) {
         char **argv = mem_calloc((size_t)musterd.argc + 4, sizeof(char *));

@@ -76,13 +76,14 @@ static int set_sysctls(const struct site *site, const char *vpc)
     return status;
 }
 
-static int add_namespace(const struct site *site, const char *vpc, const char *name,
+static int add_namespace(const struct site *site, const char *vpc, const char *name, bool *made,
                          struct error *err)
 {
     const char *const argv[] = {"ip", "netns", "add", name, NULL};
     int rc;
 
-    if (namespace_exists(name)) {
+    *made = !namespace_exists(name);
+    if (!*made) {
         return 0;
     }
     rc = run_program(argv, SLICE_EMPTY, NULL, err);
@@ -155,7 +156,6 @@ static int listen_at(const char *address, int port, struct error *err)
 
     inet_pton(AF_INET, address, &name.sin_addr);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)); /* A restarted musterd's beside. */
     if (fd < 0 || bind(fd, (const struct sockaddr *)&name, sizeof(name)) != 0 ||
         listen(fd, 512) != 0) {
         error_errno(err, "listen on %s:%d inside the VPC", address, port);
@@ -166,8 +166,8 @@ static int listen_at(const char *address, int port, struct error *err)
 }
 
 /* This child's last act: it stays in the namespace. */
-static int open_listeners(const struct site *site, const char *vpc, int listeners[2],
-                          struct error *err)
+static int open_listeners(const struct site *site, const char *vpc,
+                          int listeners[WARDEN_VPC_LISTENERS], struct error *err)
 {
     int rc = enter_namespace(site, vpc, err);
 
@@ -180,21 +180,22 @@ static int open_listeners(const struct site *site, const char *vpc, int listener
 }
 
 int vpc_ensure(const struct site *site, const struct warden_vpc *vpc,
-               const struct network_end *ends, const struct network_rule *rules, int listeners[2],
-               struct error *err)
+               const struct network_end *ends, const struct network_rule *rules,
+               int listeners[WARDEN_VPC_LISTENERS], struct error *err)
 {
     char name[64];
+    bool made;
     int rc;
 
     site_namespace(site, vpc->id, name);
-    rc = add_namespace(site, vpc->id, name, err);
+    rc = add_namespace(site, vpc->id, name, &made, err);
     if (rc == 0) {
         rc = add_addresses(vpc, name, ends, err);
     }
     if (rc == 0) {
         rc = load_rules(site, vpc, ends, rules, err);
     }
-    if (rc == 0 && vpc->want_listeners) {
+    if (rc == 0 && vpc->want_listeners && (made || listeners[0] < 0)) {
         rc = open_listeners(site, vpc->id, listeners, err);
     }
     return rc;

@@ -1,0 +1,57 @@
+#include "warden/private.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct process process_of(pid_t pid)
+{
+    struct process process = {pid, -1};
+    char path[64], line[1024];
+    const char *after;
+    long long start;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    file = pid <= 0 ? NULL : fopen(path, "re");
+    if (file == NULL) {
+        return process;
+    }
+    /* Field 22, behind a name that may hold anything. */
+    if (fgets(line, sizeof(line), file) != NULL && (after = strrchr(line, ')')) != NULL &&
+        sscanf(after + 1,
+               " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lld",
+               &start) == 1) {
+        process.start = start;
+    }
+    fclose(file);
+    return process;
+}
+
+bool process_lives(struct process process)
+{
+    return process.pid > 0 && process.start >= 0 && process_of(process.pid).start == process.start;
+}
+
+int process_open(struct process process)
+{
+    int fd = process.pid <= 0 ? -1 : (int)syscall(SYS_pidfd_open, process.pid, 0);
+
+    if (fd >= 0 && !process_lives(process)) { /* Asked after the open: it cannot change now. */
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+void process_kill(struct process process, int signal)
+{
+    int fd = process_open(process);
+
+    if (fd >= 0) {
+        syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0);
+        close(fd);
+    }
+}
