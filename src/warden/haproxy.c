@@ -207,7 +207,7 @@ static int open_haproxy_listeners(struct haproxy *haproxy, const struct warden_h
         if (j < haproxy->listener_count) {
             next[i] = haproxy->listeners[j];
             kept[j] = true;
-            *changed |= i != j || next[i].inherited != wanted->listeners[i].fd;
+            *changed |= next[i].inherited != wanted->listeners[i].fd;
         } else {
             next[i] = (struct listener){.address = wanted->listeners[i].address,
                                         .port = wanted->listeners[i].port,

@@ -246,10 +246,6 @@ bool purge_site(struct site *site)
         return false;
     }
     remove_tree(site->state);
-<<<<<<< HEAD
     block_release(site);
-    return !path_left(site->state);
-=======
     return access(site->state, F_OK) != 0;
->>>>>>> 2d4e596 (warden: adopt what an earlier warden left, keep VPCs' listeners over musterd's restart)
 }

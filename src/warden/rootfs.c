@@ -172,15 +172,9 @@ static int take_slot(const struct site *site, const char *id, uint32_t *slot, st
         site_path(site, path, "instances/%s/slot", id);
         rc = write_file(path, slice_z(text), 0600, err);
     }
-<<<<<<< HEAD
-    snprintf(text, sizeof(text), "%u\n", *slot);
-    site_path(site, path, "instances/%s/slot", id);
     *slot += site->block * SLOTS;
-    return write_file(path, slice_z(text), 0600, err);
-=======
     close(lock);
     return rc;
->>>>>>> 2d4e596 (warden: adopt what an earlier warden left, keep VPCs' listeners over musterd's restart)
 }
 
 /* A sparse ext4 of the size asked for; a plain directory where loop devices are not to be had. */

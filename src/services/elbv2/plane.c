@@ -193,6 +193,21 @@ static uint64_t shape_of(const struct balancer_http *http, struct arena *arena)
     return shape;
 }
 
+/* By port, so that a restart asks for what there is already. */
+static const struct listener *next_listener(struct elbv2 *elbv2,
+                                            const struct load_balancer *balancer, int64_t port)
+{
+    const struct listener *listener, *next = NULL;
+
+    for (size_t at = 0; (listener = map_next(&elbv2->listeners, &at)) != NULL;) {
+        if (strcmp(listener->balancer, balancer->arn) == 0 && listener->port > port &&
+            (next == NULL || listener->port < next->port)) {
+            next = listener;
+        }
+    }
+    return next;
+}
+
 /* False when there is nothing to listen on. */
 static bool want(struct elbv2 *elbv2, struct arena *arena, const struct load_balancer *balancer,
                  struct wanted *wanted)
@@ -206,16 +221,16 @@ static bool want(struct elbv2 *elbv2, struct arena *arena, const struct load_bal
     const struct listener *listener;
     const struct target_group *group;
     int64_t hard_stop_s = HARD_STOP_S_MIN;
+    int64_t port = 0;
 
     (void)snprintf(wanted->spec.id, sizeof(wanted->spec.id), "%s", balancer->plane->id);
     (void)snprintf(wanted->spec.vpc, sizeof(wanted->spec.vpc), "%s", balancer->vpc);
     want_sources(elbv2, balancer, wanted, &http->source);
-    for (size_t at = 0; (listener = map_next(&elbv2->listeners, &at)) != NULL;) {
-        if (strcmp(listener->balancer, balancer->arn) == 0 &&
-            wanted->spec.listener_count < COMPUTE_LISTENERS_MAX) {
-            want_listener(elbv2, arena, balancer, listener, wanted,
-                          &listeners[wanted->spec.listener_count]);
-        }
+    while (wanted->spec.listener_count < COMPUTE_LISTENERS_MAX &&
+           (listener = next_listener(elbv2, balancer, port)) != NULL) {
+        port = listener->port;
+        want_listener(elbv2, arena, balancer, listener, wanted,
+                      &listeners[wanted->spec.listener_count]);
     }
     for (size_t at = 0; (group = map_next(&elbv2->groups, &at)) != NULL;) {
         if (elb_group_balancer(elbv2, group->arn) == balancer) {
