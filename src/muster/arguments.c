@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const struct option_row common[] = {
+const struct option_row arguments_common[] = {
     {"json",      NULL,   "print the result as JSON; progress goes to standard error"},
     {"state-dir", "DIR",  "take root's keys from DIR/credentials ($MUSTER_STATE_DIR)"},
     {"endpoint",  "URL",  "where muster answers ($AWS_ENDPOINT_URL)"                 },
@@ -25,7 +25,7 @@ static const struct option_row *find_in(const struct option_row *rows, struct sl
 
 static const struct option_row *find_option(const struct command *command, struct slice name)
 {
-    const struct option_row *row = find_in(common, name);
+    const struct option_row *row = find_in(arguments_common, name);
 
     return row != NULL || command == NULL ? row : find_in(command->options, name);
 }
@@ -185,7 +185,7 @@ void arguments_help_all(const struct command *const *commands, FILE *out)
         fprintf(out, "  %-10s %s\n", (*commands)->name, (*commands)->says);
     }
     fputs("\n'muster COMMAND --help' says more. Every command takes:\n", out);
-    print_options(common, out);
+    print_options(arguments_common, out);
     fputs("\nExamples:\n"
           "  muster up\n"
           "  muster status\n"
@@ -204,6 +204,6 @@ void arguments_help(const struct command *command, FILE *out)
     }
     fputs("\nOptions:\n", out);
     print_options(command->options, out);
-    print_options(common, out);
+    print_options(arguments_common, out);
     fprintf(out, "\nExamples:\n%s", command->examples);
 }

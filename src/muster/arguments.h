@@ -22,6 +22,9 @@ struct option_row {
     const char *says;
 };
 
+/* What every command takes. */
+extern const struct option_row arguments_common[];
+
 struct command {
     const char *name;
     const char *words;   /* For the usage line: "INSTANCE -- COMMAND...". */

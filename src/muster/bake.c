@@ -42,15 +42,13 @@ static int hash_file(EVP_MD_CTX *hash, const char *path, struct error *err)
     int rc = deploy_read(path, FILE_BYTES_MAX, &text, err);
 
     if (rc == 0) {
-        uint64_t bytes = text.bytes; /* So that no two lists of files look the same. */
-
-        EVP_DigestUpdate(hash, &bytes, sizeof(bytes));
         EVP_DigestUpdate(hash, text.data, text.bytes);
     }
     buf_close(&text);
     return rc;
 }
 
+/* As deploy/apply.sh does, so that either finds the other's image. */
 static int hash_inputs(struct bake *bake, struct error *err)
 {
     const struct bake_options *options = bake->options;
@@ -62,7 +60,8 @@ static int hash_inputs(struct bake *bake, struct error *err)
     int rc = 0;
 
     EVP_DigestInit_ex(hash, EVP_sha256(), NULL);
-    EVP_DigestUpdate(hash, options->base_image, strlen(options->base_image) + 1);
+    EVP_DigestUpdate(hash, options->base_image, strlen(options->base_image));
+    EVP_DigestUpdate(hash, "\n", 1);
     for (size_t i = 0; i < COUNT_OF(files) && rc == 0; i++) {
         rc = hash_file(hash, files[i], err);
     }

@@ -4,8 +4,9 @@
 
 #include "muster/arguments.h"
 
-extern const struct command down_command, env_command, exec_command, grant_command, logs_command,
-    purge_command, ssh_command, status_command, stress_command, up_command, validate_command;
+extern const struct command completion_command, down_command, env_command, exec_command,
+    grant_command, logs_command, purge_command, ssh_command, status_command, stress_command,
+    up_command, validate_command;
 
 /* In the order of `muster help`; ends with NULL. */
 extern const struct command *const commands[];

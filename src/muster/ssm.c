@@ -44,8 +44,7 @@ static bool is_meant(const json_t *instance, const char *word)
            strcmp(tree_tag(tree_list(instance, "tagSet"), "Name"), word) == 0;
 }
 
-/* All that are not terminated, out of their reservations. */
-static int list_instances(struct cli *cli, json_t **instances, struct error *err)
+int ssm_list_instances(struct cli *cli, json_t **instances, struct error *err)
 {
     json_t *reservations = NULL, *reservation;
     size_t i;
@@ -94,7 +93,7 @@ int ssm_find_instance(struct cli *cli, const char *word, char **id, json_t **ins
 {
     json_t *instances = NULL, *row, *meant = NULL;
     size_t i, found = 0;
-    int rc = list_instances(cli, &instances, err);
+    int rc = ssm_list_instances(cli, &instances, err);
 
     *id = NULL;
     json_array_foreach(instances, i, row)

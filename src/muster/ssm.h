@@ -17,6 +17,9 @@ void ssm_result_close(struct ssm_result *result);
 int ssm_find_instance(struct cli *cli, const char *word, char **id, json_t **instance,
                       struct error *err);
 
+/* All instances that are not terminated, as DescribeInstances has them; the caller's. */
+int ssm_list_instances(struct cli *cli, json_t **instances, struct error *err);
+
 /* Run @script as root in one instance and wait for at most @timeout_s real seconds, cancelling when
  * interrupted. A script that ends with another code than 0 is no error; one that did not run, or
  * took too long, is. ssm_result_close() in any case. */

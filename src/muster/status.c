@@ -334,6 +334,14 @@ static void show_stacks(struct cli *cli, const struct picture *picture)
     table_print(&table, &cli->terminal, 2);
 }
 
+/* AWS begins with "At <time>Z", which the row has already. */
+static const char *without_time(const char *cause)
+{
+    const char *rest = strncmp(cause, "At ", 3) == 0 ? strstr(cause, "Z ") : NULL;
+
+    return rest == NULL ? cause : rest + 2;
+}
+
 static void show_activities(struct cli *cli, const struct picture *picture)
 {
     struct table table = {.columns = 4};
@@ -351,7 +359,7 @@ static void show_activities(struct cli *cli, const struct picture *picture)
             table_cell(&table, COLOR_NONE, "%s", hour_of(tree_text(row, "StartTime"), time));
             table_cell(&table, terminal_color_of(state), "%s", state);
             table_cell(&table, COLOR_NONE, "%s", tree_text(row, "Description"));
-            table_cell(&table, COLOR_DIM, "%s", tree_text(row, "Cause"));
+            table_cell(&table, COLOR_DIM, "%s", without_time(tree_text(row, "Cause")));
         }
     }
     if (table.count > 0) {

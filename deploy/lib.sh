@@ -1,0 +1,110 @@
+# What the scripts beside this share; read by them, not run. They need nothing but the AWS CLI, curl
+# and ssh, and speak to whatever the AWS CLI speaks to: AWS, or (AWS_ENDPOINT_URL) muster.
+#
+#   STACK      the stack's name (candidates)
+#   CANDIDATE  the service's binary (the built or installed one)
+#   BASE_IMAGE the Debian image to bake on (muster's own; on AWS Debian 12's newest)
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+STACK=${STACK:-candidates}
+export AWS_PAGER=
+
+# AWS CLIs before 2.13 do not know AWS_ENDPOINT_URL.
+aws()
+{
+    command aws ${AWS_ENDPOINT_URL:+--endpoint-url "$AWS_ENDPOINT_URL"} --output text "$@"
+}
+
+say()
+{
+    printf '%s\n' "$*"
+}
+
+good()
+{
+    printf '✓ %s\n' "$*"
+}
+
+die()
+{
+    printf '✗ %s\n' "$*" >&2
+    exit 1
+}
+
+# The service's binary: of a build, or installed.
+find_candidate()
+{
+    for file in "${CANDIDATE:-}" "$here/../build/src/candidate/candidate" "$here/../../../lib/muster/candidate"; do
+        if [ -n "$file" ] && [ -r "$file" ]; then
+            printf '%s\n' "$file"
+            return
+        fi
+    done
+    die "there is no candidate to bake: build it (ninja -C build), or say where it is with CANDIDATE=FILE"
+}
+
+# muster's base image has a fixed id; on AWS it is Debian 12's newest.
+find_base_image()
+{
+    if [ -n "${BASE_IMAGE:-}" ]; then
+        printf '%s\n' "$BASE_IMAGE"
+    elif aws ec2 describe-images --image-ids ami-0deb1a12000000000 > /dev/null 2>&1; then
+        printf 'ami-0deb1a12000000000\n'
+    else
+        aws ssm get-parameter --name /aws/service/debian/release/12/latest/amd64 --query Parameter.Value
+    fi
+}
+
+# CREATE_COMPLETE and so on; NONE.
+stack_status()
+{
+    aws cloudformation describe-stacks --stack-name "$STACK" --query 'Stacks[0].StackStatus' 2> /dev/null || echo NONE
+}
+
+stack_output()
+{
+    aws cloudformation describe-stacks --stack-name "$STACK" \
+        --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue | [0]"
+}
+
+# Until nothing is in progress; the AWS CLI's own waiters look every 30 s only. Sets $status.
+wait_stack()
+{
+    status=$(stack_status)
+    while :; do
+        case $status in
+        *_IN_PROGRESS) sleep 1 ;;
+        *) return 0 ;;
+        esac
+        status=$(stack_status)
+    done
+}
+
+why_stack_failed()
+{
+    aws cloudformation describe-stack-events --stack-name "$STACK" \
+        --query "StackEvents[?contains(ResourceStatus, 'FAILED')].[LogicalResourceId, ResourceStatusReason]" >&2
+    die "stack $STACK is $status"
+}
+
+# What a bake needs for a while is found by its tag, whoever left it behind.
+tidy_bake()
+{
+    ids=$(aws ec2 describe-instances --filters "Name=tag:muster:helper-of,Values=$STACK" \
+        "Name=instance-state-name,Values=pending,running,stopping,stopped" \
+        --query 'Reservations[].Instances[].InstanceId')
+    if [ -n "$ids" ]; then
+        aws ec2 terminate-instances --instance-ids $ids > /dev/null
+    fi
+    for id in $ids; do
+        until [ "$(aws ec2 describe-instances --instance-ids "$id" --query 'Reservations[0].Instances[0].State.Name')" = terminated ]; do
+            sleep 1
+        done
+    done
+    for id in $(aws ec2 describe-security-groups --filters "Name=tag:muster:helper-of,Values=$STACK" --query 'SecurityGroups[].GroupId'); do
+        aws ec2 delete-security-group --group-id "$id" > /dev/null
+    done
+    for id in $(aws ec2 describe-key-pairs --filters "Name=tag:muster:helper-of,Values=$STACK" --query 'KeyPairs[].KeyPairId'); do
+        aws ec2 delete-key-pair --key-pair-id "$id" > /dev/null
+    done
+}
