@@ -12,10 +12,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define CLAIMS "/var/lib/muster-sites"
+#define CLAIMS MACHINE_DIR
 
 /* Whose block it is: a state directory; "" when nobody's. */
-static void read_claim(uint32_t block, char state[PATH_BYTES])
+void block_owner(uint32_t block, char state[PATH_BYTES])
 {
     char path[64];
     ssize_t got = -1;
@@ -64,7 +64,7 @@ int block_claim(struct site *site, struct error *err)
         return ERR_SYSTEM;
     }
     for (uint32_t i = SITE_BLOCKS; i-- > 0;) {
-        read_claim(i, owner);
+        block_owner(i, owner);
         if (strcmp(owner, site->state) == 0) {
             block = i;
             break;
@@ -91,7 +91,7 @@ void block_release(const struct site *site)
     int lock = lock_claims(NULL);
 
     for (uint32_t i = 0; lock >= 0 && i < SITE_BLOCKS; i++) {
-        read_claim(i, owner);
+        block_owner(i, owner);
         if (strcmp(owner, site->state) == 0) {
             snprintf(path, sizeof(path), CLAIMS "/%u", i);
             unlink(path);
@@ -101,10 +101,11 @@ void block_release(const struct site *site)
         bool last = true;
 
         for (uint32_t i = 0; i < SITE_BLOCKS; i++) {
-            read_claim(i, owner);
+            block_owner(i, owner);
             last &= owner[0] == '\0';
         }
         if (last) {
+            limits_restore();
             unlink(CLAIMS "/lock");
             rmdir(CLAIMS);
         }

@@ -25,7 +25,9 @@ static void each_child(const char *directory, int depth, bool (*fn)(const char *
     char path[PATH_BYTES];
 
     while (stream != NULL && depth < DEPTH_MAX && (entry = readdir(stream)) != NULL) {
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
+        /* liblxc makes a ".lxc" for those who attach. */
+        if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 &&
+            strcmp(entry->d_name, "..") != 0 &&
             snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name) < (int)sizeof(path)) {
             *all &= fn(path, depth + 1);
         }

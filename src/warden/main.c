@@ -133,34 +133,6 @@ static void adopt(void)
     haproxy_adopt();
 }
 
-/* Systemd instances take three inotify instances each, all of root's: the first wall (128). */
-static void raise_limits(void)
-{
-    static const char file[] = "/proc/sys/fs/inotify/max_user_instances";
-    char text[32] = "", path[PATH_BYTES];
-    int64_t now = 0;
-    FILE *stream = fopen(file, "re");
-
-    if (stream != NULL) {
-        if (fgets(text, sizeof(text), stream) == NULL) {
-            text[0] = '\0';
-        }
-        fclose(stream);
-    }
-    if (text_to_i64(slice_trim(slice_z(text)), 0, INT64_MAX, &now, NULL) != 0 || now >= 4096) {
-        return;
-    }
-    site_path(&warden.site, path, "inotify.before");
-    if (access(path, F_OK) != 0) {
-        write_file(path, slice_z(text), 0600, NULL); /* Purge puts it back. */
-    }
-    stream = fopen(file, "we");
-    if (stream != NULL) {
-        fputs("4096\n", stream);
-        fclose(stream);
-    }
-}
-
 static int run(const struct options *options, int argc, char **argv, struct error *err)
 {
     sigset_t mask;
@@ -187,7 +159,7 @@ static int run(const struct options *options, int argc, char **argv, struct erro
     if (rc != 0) {
         return rc;
     }
-    raise_limits();
+    limits_raise();
     warden.site.region = options->region;
     sigemptyset(&mask);
     sigaddset(&mask, SIGCHLD);
@@ -213,44 +185,61 @@ static int run(const struct options *options, int argc, char **argv, struct erro
     return 0;
 }
 
-static int purge(const char *state_dir, struct error *err)
+static int purge(const char *state_dir, bool all, struct error *err)
 {
     struct site site = {0};
+    bool done;
     int rc;
 
     if (geteuid() != 0) {
-        return error_set(err, ERR_CONFIG, "purging needs root");
+        return error_set(err, ERR_CONFIG, "purging needs root (sudo)");
     }
     rc = site_open(&site, state_dir, false, err);
-    if (rc == ERR_NOT_FOUND) {
-        printf("nothing to purge in %s\n", state_dir);
-        return 0;
-    }
-    if (rc != 0) {
+    if (rc == 0) {
+        done = purge_site(&site);
+    } else if (rc == ERR_NOT_FOUND) {
+        done = true;
+        if (!all) {
+            printf("nothing to purge in %s\n", state_dir);
+        }
+    } else {
         return rc;
     }
-    return purge_site(&site) ? 0 : error_set(err, ERR_SYSTEM, "something is left in %s", state_dir);
+    if (all) {
+        done &= purge_machine();
+    }
+    return done ? 0
+                : error_set(err, ERR_SYSTEM, "something of %s is left: see above; try again",
+                            all ? "this machine" : state_dir);
+}
+
+/* Our own words of the command line, taken out of it; the rest are musterd's too. */
+static bool take_word(int *argc, char **argv, const char *word)
+{
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], word) == 0) {
+            memmove(&argv[i], &argv[i + 1], (size_t)(*argc - i) * sizeof(*argv));
+            --*argc;
+            return true;
+        }
+    }
+    return false;
 }
 
 int main(int argc, char **argv)
 {
     struct options options;
     struct error err = {0};
-    bool purging = false;
+    bool purging = take_word(&argc, argv, "--purge");
+    bool all = purging && take_word(&argc, argv, "--all");
     int rc;
 
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--purge") == 0) {
-            purging = true;
-            memmove(&argv[i], &argv[i + 1], (size_t)(argc - i) * sizeof(*argv));
-            argc--;
-            i--;
-        }
-    }
     rc = options_read(argc, argv, &options, &err);
     if (rc == 0 && options.help) {
         options_help(stdout);
-        printf("\nmuster-warden --purge [--state-dir DIR] removes all that was made there.\n");
+        printf("\nmuster-warden --purge [--state-dir DIR] removes all that was made there;\n"
+               "muster-warden --purge --all removes it for every state directory of the machine,\n"
+               "and the image cache.\n");
         return 0;
     }
     if (rc == 0 && options.version) {
@@ -258,7 +247,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (rc == 0) {
-        rc = purging ? purge(options.state_dir, &err) : run(&options, argc, argv, &err);
+        rc = purging ? purge(options.state_dir, all, &err) : run(&options, argc, argv, &err);
     }
     if (rc != 0) {
         fprintf(stderr, "muster-warden: %s\n", err.message);

@@ -78,9 +78,17 @@ void cgroups_kill(const char *container); /* Without waiting. */
 /* Where a cgroup file system is mounted: of a line of mountinfo; false when it is another's. */
 bool cgroups_point(const char *line, char *point, size_t room);
 
+#define MACHINE_DIR "/var/lib/muster-sites" /* What the sites of one machine share. */
+
+/* limits.c */
+void limits_raise(void);
+void limits_restore(void);
+
 /* block.c: the lowest free block, or the one that is the site's already. */
 int block_claim(struct site *site, struct error *err);
-void block_release(const struct site *site);
+void block_release(const struct site *site); /* With the last one limits are restored. */
+/* The state directory that has block @i; "" when none. */
+void block_owner(uint32_t i, char state[PATH_BYTES]);
 
 /* rootfs.c */
 int rootfs_mount(const struct site *site, const struct warden_instance *instance, uint32_t *slot,
@@ -130,5 +138,8 @@ void nft_host(struct buf *text, const struct site *site, const struct published 
 
 /* purge.c: all that the site made; false when something is left. */
 bool purge_site(struct site *site);
+/* All sites of the machine, what is left of those whose state directory is gone, and the image
+ * cache. */
+bool purge_machine(void);
 
 #endif /* WARDEN_PRIVATE_H */

@@ -133,18 +133,19 @@ static void end_container(void *data, const char *name)
     cgroups_end(name);
 }
 
-static void each_container(const struct site *site, name_fn *fn)
+/* Of all sites when @site has no name. */
+static void each_container(const struct site *site, name_fn *fn, void *data)
 {
     char prefix[64], line[PATH_BYTES], point[256], path[PATH_BYTES];
     FILE *file = fopen("/proc/self/mountinfo", "re");
 
-    site_container(site, "", prefix);
+    snprintf(prefix, sizeof(prefix), "muster-%s%s", site->name, site->name[0] == '\0' ? "" : "-");
     while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
         if (cgroups_point(line, point, sizeof(point))) {
             snprintf(path, sizeof(path), "%s/muster/i", point);
-            each_name(path, prefix, fn, NULL);
+            each_name(path, prefix, fn, data);
             snprintf(path, sizeof(path), "%s/muster/mon", point);
-            each_name(path, prefix, fn, NULL);
+            each_name(path, prefix, fn, data);
         }
     }
     if (file != NULL) {
@@ -182,6 +183,22 @@ static void end_instance(void *data, const char *name)
     }
 }
 
+/* mountinfo writes blanks as "\\040". */
+static void unescape(char *path)
+{
+    char *to = path;
+
+    for (const char *from = path; *from != '\0'; to++) {
+        if (from[0] == '\\' && strspn(from + 1, "01234567") >= 3) {
+            *to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
+            from += 4;
+        } else {
+            *to = *from++;
+        }
+    }
+    *to = '\0';
+}
+
 /* Whatever is still mounted below the state directory, the latest first. */
 static bool unmount_all(const struct site *site)
 {
@@ -191,8 +208,11 @@ static bool unmount_all(const struct site *site)
     FILE *file = fopen("/proc/self/mountinfo", "re");
 
     while (file != NULL && count < COUNT_OF(points) && fgets(line, sizeof(line), file) != NULL) {
-        if (sscanf(line, "%*s %*s %*s %*s %4000s", point) == 1 &&
-            strncmp(point, site->state, strlen(site->state)) == 0 &&
+        if (sscanf(line, "%*s %*s %*s %*s %4000s", point) != 1) {
+            continue;
+        }
+        unescape(point);
+        if (strncmp(point, site->state, strlen(site->state)) == 0 &&
             point[strlen(site->state)] == '/') {
             points[count++] = mem_strdup(point);
         }
@@ -209,43 +229,117 @@ static bool unmount_all(const struct site *site)
     return count < COUNT_OF(points);
 }
 
-/* What is left of @what. */
 static void count_name(void *data, const char *name)
 {
     log_error("purge.left name=%s", name);
     ++*(int *)data;
 }
 
-bool purge_site(struct site *site)
+/* What the kernel has under the site's name. False when something is left. */
+static bool purge_names(const struct site *site)
 {
-    char path[PATH_BYTES], table[64], prefix[64];
+    char table[64], prefix[64];
     const char *const drop_table[] = {"nft", "delete", "table", "ip", table, NULL};
     int left = 0;
 
     snprintf(prefix, sizeof(prefix), "muster-%s-", site->name);
     snprintf(table, sizeof(table), "muster-%s", site->name);
+    each_name("/run/netns", prefix, end_inside, NULL);
+    each_container(site, kill_container, NULL);
+    each_container(site, end_container, NULL);
+    remove_empty_groups();
+    each_name("/run/netns", prefix, end_namespace, NULL);
+    run_program(drop_table, SLICE_EMPTY, NULL, NULL);
+    each_container(site, count_name, &left);
+    each_name("/run/netns", prefix, count_name, &left);
+    return left == 0;
+}
+
+bool purge_site(struct site *site)
+{
+    char path[PATH_BYTES];
+    bool done;
+
     if (!end_warden(site)) {
         log_error("purge.warden does not end; state=%s", site->state);
         return false;
     }
     site_path(site, path, "haproxy");
     each_name(path, "", end_recorded, site);
-    each_name("/run/netns", prefix, end_inside, NULL);
-    each_container(site, kill_container);
-    each_container(site, end_container);
-    remove_empty_groups();
+    done = purge_names(site);
     site_path(site, path, "instances");
     each_name(path, "i-", end_instance, site);
     unmount_all(site);
-    each_name("/run/netns", prefix, end_namespace, NULL);
-    run_program(drop_table, SLICE_EMPTY, NULL, NULL);
     snprintf(path, sizeof(path), "/run/lxc/lock%.3900s", site->state);
     remove_tree(path);
-    each_name("/run/netns", prefix, count_name, &left);
-    if (!unmount_all(site) || left > 0) {
-        return false;
+    for (char *slash; (slash = strrchr(path, '/')) != NULL && slash - path > (ptrdiff_t)4;) {
+        *slash = '\0'; /* liblxc's empty directories above it, up to /run. */
+        if (rmdir(path) != 0) {
+            break;
+        }
+    }
+    if (!done || !unmount_all(site)) {
+        return false; /* Its files are needed to try again. */
     }
     remove_tree(site->state);
     block_release(site);
     return access(site->state, F_OK) != 0;
+}
+
+/* Sites whose directory is gone are known by their names in the kernel. */
+
+static void purge_name(void *data, const char *name)
+{
+    struct site site = {0};
+
+    if (sscanf(name, "muster-%6[0-9a-f]", site.name) == 1 && strlen(site.name) == 6) {
+        *(bool *)data &= purge_names(&site);
+    }
+}
+
+static void purge_tables(bool *done)
+{
+    static const char *const list[] = {"nft", "list", "tables", "ip", NULL};
+    struct buf text = {0};
+    struct slice rest, line;
+
+    if (run_program(list, SLICE_EMPTY, &text, NULL) == 0) {
+        rest = buf_slice(&text);
+        while (slice_next(&rest, '\n', &line)) {
+            char name[64];
+
+            if (slice_starts(line, SLICE_LIT("table ip muster-"))) {
+                snprintf(name, sizeof(name), "%.*s", SLICE_ARG(slice_sub(line, 9, line.bytes)));
+                purge_name(done, name);
+            }
+        }
+    }
+    buf_close(&text);
+}
+
+bool purge_machine(void)
+{
+    char state[PATH_BYTES];
+    struct site nameless = {0};
+    bool done = true;
+
+    for (uint32_t i = 0; i < SITE_BLOCKS; i++) {
+        struct site site = {0};
+
+        block_owner(i, state);
+        if (state[0] == '/' && site_open(&site, state, false, NULL) == 0) {
+            done &= purge_site(&site);
+        } else if (state[0] == '/') {
+            snprintf(site.state, sizeof(site.state), "%.2000s", state);
+            block_release(&site);
+        }
+    }
+    each_name("/run/netns", "muster-", purge_name, &done);
+    each_container(&nameless, purge_name, &done);
+    purge_tables(&done);
+    remove_empty_groups();
+    if (done) {
+        remove_tree("/var/cache/muster");
+    }
+    return done;
 }
