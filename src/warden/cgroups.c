@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TRIES_MAX 500
@@ -144,4 +145,123 @@ bool cgroups_end(const char *container)
         log_error("cgroup.left container=%s", container);
     }
     return done;
+}
+
+/* The layout. */
+
+/* Is @word one of those in @list, which @separator divides? */
+static bool lists(struct slice list, char separator, const char *word)
+{
+    struct slice part;
+
+    while (slice_next(&list, separator, &part)) {
+        if (slice_equal_z(slice_trim(part), word)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool cgroups_mount(FILE *mountinfo, const char *controller, char *point, size_t room)
+{
+    char line[PATH_BYTES];
+
+    while (fgets(line, sizeof(line), mountinfo) != NULL) {
+        const char *options = strrchr(line, ' ');
+
+        if (strstr(line, " - cgroup ") != NULL && options != NULL &&
+            lists(slice_z(options + 1), ',', controller)) {
+            return cgroups_point(line, point, room);
+        }
+    }
+    return false;
+}
+
+/* v1: the controller's own hierarchy. */
+static int try_first(const char *point, const char *file, const char *value, struct error *err)
+{
+    char path[PATH_BYTES];
+    int fd, rc = 0;
+
+    snprintf(path, sizeof(path), "%s/muster-check-%d", point, getpid());
+    if (mkdir(path, 0755) != 0 && errno != EEXIST) {
+        return error_errno(err, "%s", path);
+    }
+    snprintf(path, sizeof(path), "%s/muster-check-%d/%s", point, getpid(), file);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, value, strlen(value)) < 0) {
+        rc = error_errno(err, "%s", path);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    *strrchr(path, '/') = '\0';
+    rmdir(path);
+    return rc;
+}
+
+/* v2: it must be offered, and handed down from the root. */
+static int try_second(const char *point, const char *controller, const char *file,
+                      const char *value, struct error *err)
+{
+    char path[PATH_BYTES], text[512], word[32];
+    ssize_t got;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/cgroup.controllers", point);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    got = fd < 0 ? -1 : read(fd, text, sizeof(text));
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (got <= 0 || !lists(slice_of(text, (size_t)got), ' ', controller)) {
+        return error_set(err, ERR_NOT_FOUND, "no cgroup controller %s", controller);
+    }
+    snprintf(path, sizeof(path), "%s/cgroup.subtree_control", point);
+    snprintf(word, sizeof(word), "+%s", controller);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, word, strlen(word)) < 0) {
+        error_errno(err, "hand down the cgroup controller %s", controller);
+        if (fd >= 0) {
+            close(fd);
+        }
+        return ERR_SYSTEM;
+    }
+    close(fd);
+    return try_first(point, file, value, err);
+}
+
+int cgroups_try(const char *controller, struct error *err)
+{
+    static const struct {
+        const char *controller, *first, *first_value, *second, *second_value;
+    } limits[] = {
+        {"cpu",    "cpu.cfs_quota_us",      "50000",    "cpu.max",    "50000 100000"},
+        {"memory", "memory.limit_in_bytes", "67108864", "memory.max", "67108864"    },
+        {"pids",   "pids.max",              "100",      "pids.max",   "100"         },
+    };
+    char point[256], line[PATH_BYTES];
+    FILE *file = fopen("/proc/self/mountinfo", "re");
+    int rc = error_set(err, ERR_NOT_FOUND, "no cgroup controller %s", controller);
+    size_t i = 0;
+
+    while (i < COUNT_OF(limits) - 1 && strcmp(limits[i].controller, controller) != 0) {
+        i++;
+    }
+    if (file == NULL) {
+        return rc;
+    }
+    if (cgroups_mount(file, controller, point, sizeof(point))) {
+        rc = try_first(point, limits[i].first, limits[i].first_value, err);
+    } else {
+        rewind(file);
+        while (fgets(line, sizeof(line), file) != NULL) {
+            if (strstr(line, " - cgroup2 ") != NULL && cgroups_point(line, point, sizeof(point))) {
+                rc = try_second(point, controller, limits[i].second, limits[i].second_value, err);
+                break;
+            }
+        }
+    }
+    fclose(file);
+    return rc;
 }

@@ -232,6 +232,8 @@ int main(int argc, char **argv)
     struct error err = {0};
     bool purging = take_word(&argc, argv, "--purge");
     bool all = purging && take_word(&argc, argv, "--all");
+    bool checking = take_word(&argc, argv, "--check");
+    bool json = checking && take_word(&argc, argv, "--json");
     int rc;
 
     rc = options_read(argc, argv, &options, &err);
@@ -239,12 +241,20 @@ int main(int argc, char **argv)
         options_help(stdout);
         printf("\nmuster-warden --purge [--state-dir DIR] removes all that was made there;\n"
                "muster-warden --purge --all removes it for every state directory of the machine,\n"
-               "and the image cache.\n");
+               "and the image cache.\n"
+               "muster-warden --check [--json] tells whether this machine can run real "
+               "containers.\n");
         return 0;
     }
     if (rc == 0 && options.version) {
         printf("muster-warden " MUSTER_VERSION "\n");
         return 0;
+    }
+    if (rc == 0 && checking) {
+        bool good = host_check(options.state_dir, json);
+
+        options_close(&options);
+        return good ? 0 : 1;
     }
     if (rc == 0) {
         rc = purging ? purge(options.state_dir, all, &err) : run(&options, argc, argv, &err);

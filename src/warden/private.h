@@ -7,6 +7,7 @@
 #include "warden/protocol.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #define SITE_BYTES 8
@@ -75,8 +76,12 @@ void process_kill(struct process process, int signal);
  * False when something is left. */
 bool cgroups_end(const char *container);
 void cgroups_kill(const char *container); /* Without waiting. */
+/* Can a group with a limit of @controller ("cpu", "memory", "pids") be made, in either layout? */
+int cgroups_try(const char *controller, struct error *err);
 /* Where a cgroup file system is mounted: of a line of mountinfo; false when it is another's. */
 bool cgroups_point(const char *line, char *point, size_t room);
+/* Where v1's @controller is, found by the mount's options; false where there is none. */
+bool cgroups_mount(FILE *mountinfo, const char *controller, char *point, size_t room);
 
 #define MACHINE_DIR "/var/lib/muster-sites" /* What the sites of one machine share. */
 
@@ -96,6 +101,10 @@ int rootfs_mount(const struct site *site, const struct warden_instance *instance
 void rootfs_unmount(const struct site *site, const char *id);
 int rootfs_image(const struct site *site, const char *instance, const char *image,
                  struct error *err);
+/* A user namespace with the map "@from @to 65536"; its descriptor serves mount_setattr(). -1. */
+int rootfs_userns(uint32_t from, uint32_t to, struct error *err);
+/* A detached, id-mapped view of @path; -1. */
+int rootfs_mapped_tree(const char *path, int userns, bool read_only, struct error *err);
 int rootfs_prepare_base(const struct site *site, struct error *err);
 
 /* instance.c */
@@ -135,6 +144,9 @@ void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct networ
              const struct network_rule *rules);
 void nft_host(struct buf *text, const struct site *site, const struct published *published,
               size_t count);
+
+/* host.c: print what is there and what is missing; false when something needed is. */
+bool host_check(const char *state_dir, bool json);
 
 /* purge.c: all that the site made; false when something is left. */
 bool purge_site(struct site *site);

@@ -29,9 +29,7 @@ static uint32_t first_uid(uint32_t slot)
     return 100000 + slot * RANGE;
 }
 
-/* A user namespace with this map; its descriptor serves mount_setattr(). @inside is what 0 of the
- * files is shown as... the map is "@from @to 65536". */
-static int userns_fd(uint32_t from, uint32_t to, struct error *err)
+int rootfs_userns(uint32_t from, uint32_t to, struct error *err)
 {
     char path[64], map[64];
     int go[2], fd = -1;
@@ -78,8 +76,7 @@ static int userns_fd(uint32_t from, uint32_t to, struct error *err)
     return fd;
 }
 
-/* A detached, id-mapped view of @path. */
-static int mapped_tree(const char *path, int userns, bool read_only, struct error *err)
+int rootfs_mapped_tree(const char *path, int userns, bool read_only, struct error *err)
 {
     struct mount_attr attributes = {
         .attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_NODEV | (read_only ? MOUNT_ATTR_RDONLY : 0),
@@ -239,7 +236,7 @@ static int mount_overlay(const struct site *site, const struct warden_instance *
     if (rc != 0) {
         return rc;
     }
-    userns = userns_fd(0, first_uid(slot), err);
+    userns = rootfs_userns(0, first_uid(slot), err);
     if (userns < 0) {
         return ERR_SYSTEM;
     }
@@ -250,7 +247,7 @@ static int mount_overlay(const struct site *site, const struct warden_instance *
         rc = own_directory(work, first_uid(slot), err);
     }
     for (size_t i = 0; rc == 0 && i < count; i++) {
-        int tree = mapped_tree(layers[i], userns, true, err);
+        int tree = rootfs_mapped_tree(layers[i], userns, true, err);
 
         site_path(site, lower, "instances/%s/lower%zu", instance->id, i);
         rc = tree < 0 ? ERR_SYSTEM : make_directory(lower, 0755, err);
@@ -354,8 +351,8 @@ int rootfs_image(const struct site *site, const char *instance, const char *imag
     if (rc == 0) {
         rc = make_directory(view, 0755, err);
     }
-    userns = rc == 0 ? userns_fd(first_uid(slot), 0, err) : -1;
-    tree = userns < 0 ? -1 : mapped_tree(upper, userns, true, err);
+    userns = rc == 0 ? rootfs_userns(first_uid(slot), 0, err) : -1;
+    tree = userns < 0 ? -1 : rootfs_mapped_tree(upper, userns, true, err);
     if (tree < 0 ||
         syscall(SYS_move_mount, tree, "", AT_FDCWD, view, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
         rc = rc != 0 ? rc : ERR_SYSTEM;
