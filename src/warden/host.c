@@ -27,7 +27,7 @@
 #define USEFUL false
 
 #define NEXT_PRIVILEGED "run as root with all capabilities"
-#define NEXT_KERNEL "use a kernel of 5.19 or newer with this feature (Debian 12's has all)"
+#define NEXT_KERNEL "use a kernel with this feature (Debian 12's has all)"
 
 static char work[PATH_BYTES]; /* A directory on the state directory's file system. */
 
@@ -317,36 +317,41 @@ static int check_seccomp(struct error *err)
     return access(file, R_OK) == 0 ? 0 : error_errno(err, "%s", file);
 }
 
+/* clang-format off */
 static const struct check {
     const char *name;
     bool needed;
+    bool first; /* Without it all that follows fails for the same reason. */
     int (*fn)(struct error *err);
     const char *next;
 } checks[] = {
-    {"root",                      NEEDED, check_root,       "run it by sudo"                         },
-    {"programs",                  NEEDED, check_programs,   "tools/install-packages.sh installs them"},
-    {"users",                     NEEDED, check_users,
+    {"root", NEEDED, true, check_root, "run it by sudo"},
+    {"programs", NEEDED, false, check_programs, "tools/install-packages.sh installs them"},
+    {"users", NEEDED, false, check_users,
      "useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin muster; haproxy's comes "
-     "with its package"                                                                              },
-    {"mounts",                    NEEDED, check_mount,      NEXT_PRIVILEGED                          },
-    {"namespaces",                NEEDED, check_namespaces, NEXT_PRIVILEGED                          },
-    {"user namespaces",           NEEDED, check_userns,
-     "allow them (sysctl user.max_user_namespaces) and run where /proc is whole"                     },
-    {"id-mapped layers",          NEEDED, check_idmap,
-     "put the state directory and /var/cache/muster on ext4, xfs or btrfs; kernel 5.19 or newer"     },
-    {"nftables",                  NEEDED, check_nft,        NEXT_KERNEL                              },
-    {"veth links",                NEEDED, check_veth,       NEXT_KERNEL                              },
-    {"CPU quota",                 NEEDED, check_quota,
-     "mount cgroup v2, or v1's cpu controller, below /sys/fs/cgroup, writable"                       },
-    {"seccomp profile",           NEEDED, check_seccomp,    "install the package liblxc-common"      },
-    {"keyrings",                  USEFUL, check_keys,       "allow the system call keyctl"           },
-    {"memory and process limits", USEFUL, check_memory,
-     "without these cgroup controllers instances are not held to their memory"                       },
-    {"inotify",                   USEFUL, check_inotify,
-     "raise fs.inotify.max_user_instances to 4096 yourself: 128 ends at about 40 instances"          },
-    {"loop devices",              USEFUL, check_loop,
-     "without them instances share the state directory's file system"                                },
+     "with its package"},
+    {"mounts", NEEDED, true, check_mount, NEXT_PRIVILEGED},
+    {"namespaces", NEEDED, true, check_namespaces, NEXT_PRIVILEGED},
+    {"user namespaces", NEEDED, false, check_userns,
+     "allow them (sysctl user.max_user_namespaces) and run where /proc is whole"},
+    {"id-mapped layers", NEEDED, false, check_idmap,
+     "put the state directory on ext4, xfs or btrfs, not on an overlay; kernel 5.19 or newer"},
+    {"id-mapped images", NEEDED, false, check_cache,
+     "put /var/cache/muster on ext4, xfs or btrfs, not on an overlay"},
+    {"nftables", NEEDED, false, check_nft, NEXT_KERNEL},
+    {"veth links", NEEDED, false, check_veth, NEXT_KERNEL},
+    {"CPU quota", NEEDED, false, check_quota,
+     "mount cgroup v2, or v1's cpu controller, below /sys/fs/cgroup, writable"},
+    {"seccomp profile", NEEDED, false, check_seccomp, "install the package liblxc-common"},
+    {"keyrings", USEFUL, false, check_keys, "allow the system call keyctl"},
+    {"memory and process limits", USEFUL, false, check_memory,
+     "without these cgroup controllers instances are not held to their memory"},
+    {"inotify", USEFUL, false, check_inotify,
+     "raise fs.inotify.max_user_instances to 4096 yourself: 128 ends at about 40 instances"},
+    {"loop devices", USEFUL, false, check_loop,
+     "without them instances share the state directory's file system"},
 };
+/* clang-format on */
 
 /* How it went; the reason is empty when it is there. */
 static void run_check(const struct check *check, char reason[ERROR_MESSAGE_BYTES])
@@ -478,8 +483,8 @@ bool host_check(const char *state_dir, bool json)
         }
         good &= reason[0] == '\0' || !checks[i].needed;
         print_check(&checks[i], reason, json, i == 0);
-        if (checks[i].fn == check_root && reason[0] != '\0') {
-            break; /* All else would fail for that. */
+        if (checks[i].first && reason[0] != '\0') {
+            break;
         }
     }
     if (rc == 0) {
