@@ -22,8 +22,11 @@ int duration_parse(const char *text, int64_t *ms, struct error *err)
     size_t unit = 0;
 
     if (text_to_i64(rest, 0, DURATION_MS_MAX / 1000, &number, NULL) == 0 && text[0] != '+') {
+        if (number == 0) {
+            return bad(text, err);
+        }
         *ms = number * 1000;
-        return number > 0 ? 0 : bad(text, err);
+        return 0;
     }
     while (rest.bytes > 0) {
         size_t digits = strspn(rest.data, "0123456789");
