@@ -9,12 +9,6 @@
 
 #define PATH_BYTES 4352
 
-/* Where each controller is mounted: found once, by the mounts' options, never by name. */
-struct hierarchies {
-    bool known;
-    char cpuacct[256], cpu[256], memory[256], unified[256];
-};
-
 static bool has_option(const char *options, const char *name)
 {
     struct slice rest = slice_z(options), part;
@@ -27,12 +21,20 @@ static bool has_option(const char *options, const char *name)
     return false;
 }
 
-static void find_hierarchies(struct hierarchies *found)
+/* The first mount counts: others are views of the same. */
+static void note(char place[256], const char *point)
 {
-    FILE *file = fopen("/proc/self/mountinfo", "re");
+    if (place[0] == '\0') {
+        snprintf(place, 256, "%s", point);
+    }
+}
+
+void cgroup_layout_read(FILE *mountinfo, struct cgroup_layout *layout)
+{
     char line[4096], point[256];
 
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+    *layout = (struct cgroup_layout){0};
+    while (fgets(line, sizeof(line), mountinfo) != NULL) {
         const char *type = strstr(line, " - ");
         const char *options = strrchr(line, ' ');
 
@@ -40,23 +42,19 @@ static void find_hierarchies(struct hierarchies *found)
             continue;
         }
         if (strncmp(type, " - cgroup2 ", 11) == 0) {
-            snprintf(found->unified, sizeof(found->unified), "%s", point);
+            note(layout->unified, point);
         } else if (strncmp(type, " - cgroup ", 10) == 0) {
             if (has_option(options + 1, "cpuacct")) {
-                snprintf(found->cpuacct, sizeof(found->cpuacct), "%s", point);
+                note(layout->cpuacct, point);
             }
             if (has_option(options + 1, "cpu")) {
-                snprintf(found->cpu, sizeof(found->cpu), "%s", point);
+                note(layout->cpu, point);
             }
             if (has_option(options + 1, "memory")) {
-                snprintf(found->memory, sizeof(found->memory), "%s", point);
+                note(layout->memory, point);
             }
         }
     }
-    if (file != NULL) {
-        fclose(file);
-    }
-    found->known = true;
 }
 
 static bool read_text(const char *mount, const char *path, const char *file, char *text,
@@ -105,36 +103,50 @@ static int64_t number_in(const char *mount, const char *path, const char *file)
                : -1;
 }
 
-int cgroup_read(const char *path, struct cgroup_usage *usage, struct error *err)
+static int64_t field_in(const char *mount, const char *path, const char *file, const char *key)
 {
-    static struct hierarchies found;
     char text[8192];
-    int64_t inactive = 0;
+
+    return read_text(mount, path, file, text, sizeof(text)) ? cgroup_field(slice_z(text), key) : -1;
+}
+
+int cgroup_read_in(const struct cgroup_layout *layout, const char *path, struct cgroup_usage *usage,
+                   struct error *err)
+{
+    int64_t microseconds, inactive;
 
     *usage = (struct cgroup_usage){0};
-    if (!found.known) {
-        find_hierarchies(&found);
-    }
-    if (found.cpuacct[0] != '\0') {
-        usage->cpu_ns = number_in(found.cpuacct, path, "cpuacct.usage");
-        if (read_text(found.cpu, path, "cpu.stat", text, sizeof(text))) {
-            usage->throttled_ns = max_i64(cgroup_field(slice_z(text), "throttled_time"), 0);
-        }
-        usage->memory_bytes = number_in(found.memory, path, "memory.usage_in_bytes");
-        if (read_text(found.memory, path, "memory.stat", text, sizeof(text))) {
-            inactive = max_i64(cgroup_field(slice_z(text), "total_inactive_file"), 0);
-        }
+    if (layout->cpuacct[0] != '\0') {
+        usage->cpu_ns = number_in(layout->cpuacct, path, "cpuacct.usage");
+        usage->throttled_ns = max_i64(field_in(layout->cpu, path, "cpu.stat", "throttled_time"), 0);
     } else {
-        usage->cpu_ns = -1;
-        if (read_text(found.unified, path, "cpu.stat", text, sizeof(text))) {
-            usage->cpu_ns = cgroup_field(slice_z(text), "usage_usec") * 1000;
-            usage->throttled_ns = max_i64(cgroup_field(slice_z(text), "throttled_usec"), 0) * 1000;
-        }
-        usage->memory_bytes = number_in(found.unified, path, "memory.current");
-        if (read_text(found.unified, path, "memory.stat", text, sizeof(text))) {
-            inactive = max_i64(cgroup_field(slice_z(text), "inactive_file"), 0);
+        microseconds = field_in(layout->unified, path, "cpu.stat", "usage_usec");
+        usage->cpu_ns = microseconds < 0 ? -1 : microseconds * 1000;
+        usage->throttled_ns =
+            max_i64(field_in(layout->unified, path, "cpu.stat", "throttled_usec"), 0) * 1000;
+    }
+    if (layout->memory[0] != '\0') {
+        usage->memory_bytes = number_in(layout->memory, path, "memory.usage_in_bytes");
+        inactive = field_in(layout->memory, path, "memory.stat", "total_inactive_file");
+    } else {
+        usage->memory_bytes = number_in(layout->unified, path, "memory.current");
+        inactive = field_in(layout->unified, path, "memory.stat", "inactive_file");
+    }
+    usage->memory_bytes = max_i64(usage->memory_bytes - max_i64(inactive, 0), 0);
+    return usage->cpu_ns >= 0 ? 0 : error_set(err, ERR_NOT_FOUND, "no cgroup %s", path);
+}
+
+int cgroup_read(const char *path, struct cgroup_usage *usage, struct error *err)
+{
+    static struct cgroup_layout layout;
+
+    if (layout.cpuacct[0] == '\0' && layout.unified[0] == '\0') {
+        FILE *file = fopen("/proc/self/mountinfo", "re");
+
+        if (file != NULL) {
+            cgroup_layout_read(file, &layout);
+            fclose(file);
         }
     }
-    usage->memory_bytes = max_i64(usage->memory_bytes - inactive, 0);
-    return usage->cpu_ns >= 0 ? 0 : error_set(err, ERR_NOT_FOUND, "no cgroup %s", path);
+    return cgroup_read_in(&layout, path, usage, err);
 }

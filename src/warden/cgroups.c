@@ -200,13 +200,63 @@ static int try_first(const char *point, const char *file, const char *value, str
     return rc;
 }
 
+/* In a container the root that one sees is no root: it hands nothing down while it has processes
+ * of its own. They move into a group of theirs. */
+static void make_room(const char *point)
+{
+    char path[PATH_BYTES], line[64];
+    FILE *file;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/init", point);
+    mkdir(path, 0755);
+    snprintf(path, sizeof(path), "%s/init/cgroup.procs", point);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    snprintf(path, sizeof(path), "%s/cgroup.procs", point);
+    file = fopen(path, "re");
+    while (fd >= 0 && file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        if (write(fd, line, strlen(line)) < 0) {
+            log_debug("cgroup.move pid=%.*s reason=\"%s\"", SLICE_ARG(slice_trim(slice_z(line))),
+                      strerror(errno));
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+int cgroups_hand_down(const char *point, const char *controller, struct error *err)
+{
+    char path[PATH_BYTES], word[32];
+    int fd, rc = 0;
+
+    snprintf(path, sizeof(path), "%s/cgroup.subtree_control", point);
+    snprintf(word, sizeof(word), "+%s", controller);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    for (int try = 0; fd >= 0 && write(fd, word, strlen(word)) < 0; try++) {
+        if (errno != EBUSY || try == 3) {
+            rc = error_errno(err, "hand down the cgroup controller %s", controller);
+            break;
+        }
+        make_room(point);
+    }
+    if (fd < 0) {
+        return error_errno(err, "%s", path);
+    }
+    close(fd);
+    return rc;
+}
+
 /* v2: it must be offered, and handed down from the root. */
 static int try_second(const char *point, const char *controller, const char *file,
                       const char *value, struct error *err)
 {
-    char path[PATH_BYTES], text[512], word[32];
+    char path[PATH_BYTES], text[512];
     ssize_t got;
-    int fd;
+    int fd, rc;
 
     snprintf(path, sizeof(path), "%s/cgroup.controllers", point);
     fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -217,18 +267,8 @@ static int try_second(const char *point, const char *controller, const char *fil
     if (got <= 0 || !lists(slice_of(text, (size_t)got), ' ', controller)) {
         return error_set(err, ERR_NOT_FOUND, "no cgroup controller %s", controller);
     }
-    snprintf(path, sizeof(path), "%s/cgroup.subtree_control", point);
-    snprintf(word, sizeof(word), "+%s", controller);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, word, strlen(word)) < 0) {
-        error_errno(err, "hand down the cgroup controller %s", controller);
-        if (fd >= 0) {
-            close(fd);
-        }
-        return ERR_SYSTEM;
-    }
-    close(fd);
-    return try_first(point, file, value, err);
+    rc = cgroups_hand_down(point, controller, err);
+    return rc != 0 ? rc : try_first(point, file, value, err);
 }
 
 int cgroups_try(const char *controller, struct error *err)

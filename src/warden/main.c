@@ -135,6 +135,7 @@ static void adopt(void)
 
 static int run(const struct options *options, int argc, char **argv, struct error *err)
 {
+    static const char *const controllers[] = {"cpu", "memory", "pids"};
     sigset_t mask;
     int rc;
 
@@ -160,6 +161,13 @@ static int run(const struct options *options, int argc, char **argv, struct erro
         return rc;
     }
     limits_raise();
+    for (size_t i = 0; i < COUNT_OF(controllers); i++) {
+        struct error problem;
+
+        if (cgroups_try(controllers[i], &problem) != 0) {
+            log_warn("cgroup.missing controller=%s reason=\"%s\"", controllers[i], problem.message);
+        }
+    }
     warden.site.region = options->region;
     sigemptyset(&mask);
     sigaddset(&mask, SIGCHLD);

@@ -78,6 +78,8 @@ bool cgroups_end(const char *container);
 void cgroups_kill(const char *container); /* Without waiting. */
 /* Can a group with a limit of @controller ("cpu", "memory", "pids") be made, in either layout? */
 int cgroups_try(const char *controller, struct error *err);
+/* v2: from the root that is mounted at @point to those below. */
+int cgroups_hand_down(const char *point, const char *controller, struct error *err);
 /* Where a cgroup file system is mounted: of a line of mountinfo; false when it is another's. */
 bool cgroups_point(const char *line, char *point, size_t room);
 /* Where v1's @controller is, found by the mount's options; false where there is none. */
