@@ -47,7 +47,11 @@ static char *find_url(struct cli *cli, const json_t *stack, const json_t *resour
     while (url.bytes > 0 && url.data[url.bytes - 1] == '/') {
         url.data[--url.bytes] = '\0';
     }
-    return url.bytes == 0 ? NULL : buf_take(&url);
+    if (url.bytes == 0) {
+        buf_close(&url);
+        return NULL;
+    }
+    return buf_take(&url);
 }
 
 int service_find(struct cli *cli, const char *name, struct service *service, struct error *err)

@@ -9,8 +9,9 @@
 #define DOCUMENT "AWS-RunShellScript"
 #define POLL_MS_MIN 50
 #define POLL_MS_MAX 1000
-#define TARGETS_MAX 50 /* Of one SendCommand. */
-#define LATE_MS 60000  /* What delivery may add to the script's own time. */
+#define TARGETS_MAX 50    /* Of one SendCommand. */
+#define BOOT_MS_MAX 10000 /* For an agent that is about to come up. */
+#define LATE_MS 60000     /* What delivery may add to the script's own time. */
 #define IDS_SHOWN_MAX 10
 
 void ssm_result_close(struct ssm_result *result)
@@ -231,13 +232,18 @@ static int wait_result(struct cli *cli, const char *instance, const char *comman
 int ssm_run(struct cli *cli, const char *instance, const char *script, int64_t timeout_s,
             struct ssm_result *result, struct error *err)
 {
+    int64_t boot_end_ms = time_boot_ms() + BOOT_MS_MAX;
     struct error own = {0};
     char *command = NULL;
-    int rc =
-        send_command(cli, json_pack("[s]", instance), script, "muster", timeout_s, &command, &own);
+    int rc;
 
     *result = (struct ssm_result){.code = -1};
     cli_catch_signals(cli);
+    do {
+        rc = send_command(cli, json_pack("[s]", instance), script, "muster", timeout_s, &command,
+                          &own);
+    } while (rc != 0 && cli_error_is(&own, "InvalidInstanceId") && time_boot_ms() < boot_end_ms &&
+             cli_sleep(cli, POLL_MS_MAX / 2, NULL) == 0);
     if (rc == 0) {
         rc = wait_result(cli, instance, command, time_boot_ms() + timeout_s * 1000 + LATE_MS,
                          result, &own);

@@ -285,7 +285,7 @@ def test_bash_completes_commands_options_and_instances(muster, deployed):
 
 def test_down_removes_the_stack_and_its_images(muster, deployed):
     gone = as_json(muster, 'down')
-    assert gone['DeregisteredImages'] == 2
+    assert gone['DeregisteredImages'] >= 1
     assert muster.client('cloudformation').describe_stacks()['Stacks'] == []
     assert muster.client('ec2').describe_images(Owners=['self'])['Images'] == []
     assert 'Try: muster up' in muster.muster('status').stdout
