@@ -16,12 +16,12 @@ enum rule_protocol { RULE_ANY, RULE_TCP, RULE_UDP, RULE_ICMP };
 
 struct network_rule {
     uint16_t group;              /* Index: whose rule this is. */
-    bool egress;                 /* Else ingress. */
+    uint8_t egress;              /* 1; else ingress. */
     uint8_t protocol;            /* enum rule_protocol */
     uint16_t from_port, to_port; /* TCP and UDP; 0..65535: all. */
-    bool by_group;
-    uint16_t peer_group; /* by_group: its members, by index. */
-    struct network peer; /* Else addresses. */
+    uint8_t by_group;            /* 1 */
+    uint16_t peer_group;         /* by_group: its members, by index. */
+    struct network peer;         /* Else addresses. */
 };
 
 /* Something with an address in the VPC: an instance's interface, or a load balancer's. */
@@ -30,6 +30,7 @@ struct network_end {
     char instance[24]; /* "i-..."; "" for a load balancer's. */
     uint16_t groups[GROUPS_PER_END_MAX];
     uint16_t group_count;
+    uint8_t internet; /* 1: it has a public address and a route to an internet gateway. */
 };
 
 /* All of a VPC. Arrays are borrowed for the call that takes it. */

@@ -105,7 +105,7 @@ void block_release(const struct site *site)
             last &= owner[0] == '\0';
         }
         if (last) {
-            limits_restore();
+            sysctl_restore();
             unlink(CLAIMS "/lock");
             rmdir(CLAIMS);
         }

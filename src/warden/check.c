@@ -52,6 +52,8 @@ static bool sound(const struct warden_header *header, const char *payload)
         if (bytes < sizeof(*vpc) || !id_has(vpc->id, sizeof(vpc->id), "vpc-") ||
             vpc->subnet_count > WARDEN_SUBNETS_MAX || vpc->end_count > ENDS_PER_VPC_MAX ||
             vpc->rule_count > RULES_PER_VPC_MAX || vpc->group_count > GROUPS_PER_VPC_MAX ||
+            vpc->cidr.bits < 8 || vpc->cidr.bits > 30 || vpc->internet > 1 || vpc->allow_lan > 1 ||
+            vpc->want_listeners > 1 ||
             bytes != sizeof(*vpc) + vpc->end_count * sizeof(struct network_end) +
                          vpc->rule_count * sizeof(struct network_rule)) {
             return false;
@@ -66,7 +68,7 @@ static bool sound(const struct warden_header *header, const char *payload)
                 (const struct network_end *)(const void *)(payload + sizeof(*vpc)) + i;
 
             if ((end->instance[0] != '\0' && !id_has(end->instance, sizeof(end->instance), "i-")) ||
-                end->group_count > GROUPS_PER_END_MAX) {
+                end->group_count > GROUPS_PER_END_MAX || end->internet > 1) {
                 return false;
             }
             for (uint16_t g = 0; g < end->group_count; g++) {
@@ -84,6 +86,7 @@ static bool sound(const struct warden_header *header, const char *payload)
 
             if (rule->group >= vpc->group_count || rule->protocol > RULE_ICMP ||
                 rule->from_port > rule->to_port || rule->peer.bits < 0 || rule->peer.bits > 32 ||
+                rule->egress > 1 || rule->by_group > 1 ||
                 (rule->by_group && rule->peer_group >= vpc->group_count)) {
                 return false;
             }

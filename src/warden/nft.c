@@ -123,6 +123,42 @@ static void add_jumps(struct buf *text, const struct warden_vpc *vpc,
     }
 }
 
+/* Who may reach the internet, and what is no internet: private and special addresses, and whatever
+ * else is the VPC's own. */
+static void add_internet(struct buf *text, const struct warden_vpc *vpc,
+                         const struct network_end *ends)
+{
+    size_t count = 0;
+
+    buf_add_z(text, "  set outs { type ipv4_addr;");
+    for (uint32_t i = 0; i < vpc->end_count; i++) {
+        if (ends[i].internet != 0 && ends[i].instance[0] != '\0') {
+            buf_add_z(text, count++ == 0 ? " elements = { " : ", ");
+            add_address(text, ends[i].address);
+        }
+    }
+    buf_add_z(text, count > 0 ? " }; }\n" : " }\n");
+    buf_add_z(text, "  chain m_out {\n");
+    if (vpc->internet != 0) {
+        char cidr[ADDRESS_TEXT_BYTES];
+
+        network_text(network_base(vpc->cidr), cidr);
+        buf_printf(text,
+                   "    ip daddr { %s, 0.0.0.0/8, 100.127.0.0/16, 127.0.0.0/8, 169.254.0.0/16, "
+                   "224.0.0.0/3 } reject with icmp type admin-prohibited\n",
+                   cidr);
+        if (vpc->allow_lan == 0) {
+            buf_add_z(text, "    ip daddr { 10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12, "
+                            "192.168.0.0/16 } reject with icmp type admin-prohibited\n");
+        }
+        buf_add_z(text, "    ip saddr @outs accept\n");
+    }
+    buf_add_z(text, "    drop\n  }\n");
+    buf_add_z(text,
+              "  chain m_nat {\n    type nat hook postrouting priority srcnat; policy accept;\n"
+              "    oifname \"up0\" masquerade\n  }\n");
+}
+
 void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct network_end *ends,
              const struct network_rule *rules)
 {
@@ -132,6 +168,7 @@ void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct networ
               "table inet " TABLE " {}\ndelete table inet " TABLE "\ntable inet " TABLE " {\n");
     add_ends(text, vpc, ends);
     add_groups(text, vpc, ends);
+    add_internet(text, vpc, ends);
     for (uint32_t i = 0; i < vpc->end_count; i++) {
         if (ends[i].instance[0] != '\0') {
             site_links(ends[i].instance, link, own);
@@ -149,19 +186,19 @@ void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct networ
                     "    ct state established,related accept\n    ct state invalid drop\n");
     add_jumps(text, vpc, ends, "iifname", 'e');
     add_jumps(text, vpc, ends, "oifname", 'i');
-    buf_add_z(text, vpc->internet ? "    oifname \"up0\" accept\n  }\n" : "  }\n");
+    buf_add_z(text, "    oifname \"up0\" jump m_out\n  }\n");
     /* Towards the namespace itself: metadata, the API, and echo. */
     buf_add_z(text, "  chain m_input {\n"
                     "    type filter hook input priority filter; policy drop;\n"
                     "    iifname \"lo\" accept\n    ct state established,related accept\n"
-                    "    ct state invalid drop\n"
+                    "    ct state invalid drop\n    iifname \"up0\" drop\n"
                     "    ip daddr 169.254.169.254 tcp dport 80 accept\n"
                     "    ip daddr 169.254.169.252 tcp dport 4566 accept\n"
                     "    ip protocol icmp icmp type echo-request accept\n  }\n");
     /* From the namespace to instances: load balancers and health checks obey the groups too. */
     buf_add_z(text, "  chain m_output {\n"
                     "    type filter hook output priority filter; policy accept;\n"
-                    "    ct state established,related accept\n");
+                    "    ct state established,related accept\n    oifname \"up0\" drop\n");
     add_jumps(text, vpc, ends, "oifname", 'i');
     buf_add_z(text, "  }\n}\n");
 }
@@ -191,4 +228,35 @@ void nft_host(struct buf *text, const struct site *site, const struct published 
                "  chain m_rest {\n    type filter hook output priority 0; policy accept;\n"
                "    ip daddr { %s, %s } ip protocol tcp reject with tcp reset\n  }\n}\n",
                range[0], range[1], range[0], range[1]);
+}
+
+struct network uplink_network(const struct site *site)
+{
+    return (struct network){0x647f0000u + site->block * 2048, 21}; /* Of 100.127.0.0/16. */
+}
+
+/* Instances get out and answers come back; the host itself, other VPCs, and whoever wants in from
+ * outside get nothing. */
+void nft_uplinks(struct buf *text, const struct site *site)
+{
+    char range[ADDRESS_TEXT_BYTES];
+
+    network_text(uplink_network(site), range);
+    buf_printf(text,
+               "table ip muster-%s-out {}\ndelete table ip muster-%s-out\n"
+               "table ip muster-%s-out {\n",
+               site->name, site->name, site->name);
+    buf_printf(text,
+               "  chain m_nat {\n    type nat hook postrouting priority srcnat; policy accept;\n"
+               "    ip saddr %s oifname != \"mu-*\" masquerade\n  }\n",
+               range);
+    buf_add_z(text, "  chain m_forward {\n"
+                    "    type filter hook forward priority filter; policy accept;\n"
+                    "    iifname \"mu-*\" oifname \"mu-*\" drop\n"
+                    "    oifname \"mu-*\" ct state established,related accept\n"
+                    "    oifname \"mu-*\" drop\n  }\n"
+                    "  chain m_input {\n"
+                    "    type filter hook input priority filter; policy accept;\n"
+                    "    iifname \"mu-*\" ct state established,related accept\n"
+                    "    iifname \"mu-*\" drop\n  }\n}\n");
 }

@@ -87,13 +87,13 @@ bool cgroups_mount(FILE *mountinfo, const char *controller, char *point, size_t 
 
 #define MACHINE_DIR "/var/lib/muster-sites" /* What the sites of one machine share. */
 
-/* limits.c */
-void limits_raise(void);
-void limits_restore(void);
+/* limits.c: "fs/inotify/max_user_instances" to at least @wanted. */
+void sysctl_set(const char *name, int64_t wanted);
+void sysctl_restore(void);
 
 /* block.c: the lowest free block, or the one that is the site's already. */
 int block_claim(struct site *site, struct error *err);
-void block_release(const struct site *site); /* With the last one limits are restored. */
+void block_release(const struct site *site); /* With the last one sysctls are restored. */
 /* The state directory that has block @i; "" when none. */
 void block_owner(uint32_t i, char state[PATH_BYTES]);
 
@@ -132,6 +132,11 @@ int vpc_ensure(const struct site *site, const struct warden_vpc *vpc,
                int listeners[WARDEN_VPC_LISTENERS], struct error *err);
 int vpc_gone(const struct site *site, const char *id, struct error *err);
 int vpc_sockets(const struct site *site, const char *id, int *fds, size_t count, struct error *err);
+
+/* uplink.c: a VPC's way out, while an internet gateway is its default route. In forked children. */
+int uplink_ensure(const struct site *site, const char *vpc, struct error *err);
+void uplink_drop(const struct site *site, const char *vpc);
+
 /* The host's table: where connections to the site's part of 127.64.0.0/15 go. */
 struct published {
     uint32_t address;
@@ -146,6 +151,9 @@ void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct networ
              const struct network_rule *rules);
 void nft_host(struct buf *text, const struct site *site, const struct published *published,
               size_t count);
+/* The host's table for uplinks, "muster-<site>-out". */
+void nft_uplinks(struct buf *text, const struct site *site);
+struct network uplink_network(const struct site *site); /* All /30 of the site. */
 
 /* host.c: print what is there and what is missing; false when something needed is. */
 bool host_check(const char *state_dir, bool json);

@@ -242,6 +242,8 @@ static bool purge_names(const struct site *site)
     const char *const drop_table[] = {"nft", "delete", "table", "ip", table, NULL};
     int left = 0;
 
+    /* Uplinks end with their namespaces. */
+
     snprintf(prefix, sizeof(prefix), "muster-%s-", site->name);
     snprintf(table, sizeof(table), "muster-%s", site->name);
     each_name("/run/netns", prefix, end_inside, NULL);
@@ -249,6 +251,8 @@ static bool purge_names(const struct site *site)
     each_container(site, end_container, NULL);
     remove_empty_groups();
     each_name("/run/netns", prefix, end_namespace, NULL);
+    run_program(drop_table, SLICE_EMPTY, NULL, NULL);
+    snprintf(table, sizeof(table), "muster-%s-out", site->name);
     run_program(drop_table, SLICE_EMPTY, NULL, NULL);
     each_container(site, count_name, &left);
     each_name("/run/netns", prefix, count_name, &left);

@@ -84,8 +84,8 @@ static int read_name(struct site *site, bool make, struct error *err)
 
 int site_open(struct site *site, const char *state_dir, bool make, struct error *err)
 {
-    static const char *const directories[] = {"instances", "images", "lxc",
-                                              "haproxy",   "locks",  "log"};
+    static const char *const directories[] = {"instances", "images",  "lxc", "haproxy",
+                                              "locks",     "uplinks", "log"};
     char path[PATH_BYTES];
     const struct passwd *user;
     int rc;

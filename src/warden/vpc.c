@@ -195,6 +195,11 @@ int vpc_ensure(const struct site *site, const struct warden_vpc *vpc,
     if (rc == 0) {
         rc = load_rules(site, vpc, ends, rules, err);
     }
+    if (rc == 0 && vpc->internet != 0) {
+        rc = uplink_ensure(site, vpc->id, err);
+    } else if (rc == 0) {
+        uplink_drop(site, vpc->id);
+    }
     if (rc == 0 && vpc->want_listeners && (made || listeners[0] < 0)) {
         rc = open_listeners(site, vpc->id, listeners, err);
     }
@@ -207,6 +212,7 @@ int vpc_gone(const struct site *site, const char *id, struct error *err)
     const char *const argv[] = {"ip", "netns", "delete", name, NULL};
 
     site_namespace(site, id, name);
+    uplink_drop(site, id);
     return namespace_exists(name) ? run_program(argv, SLICE_EMPTY, NULL, err) : 0;
 }
 

@@ -116,6 +116,17 @@ struct rules_buffer {
     struct network_rule *rules;
 };
 
+/* AWS's internet gateway translates public addresses; who has none gets nowhere. */
+static bool reaches_internet(const struct control *control, const char *id)
+{
+    const struct ec2_instance *instance = ec2_instance_find(control, id);
+    const struct ec2_subnet *subnet =
+        instance == NULL ? NULL : ec2_subnet_find(control, instance->subnet);
+
+    return subnet != NULL && instance->public_address != NULL &&
+           ec2_subnet_is_public(control, subnet);
+}
+
 static void collect_rules(const struct control *control, const char *vpc,
                           struct rules_buffer *buffer, struct network_rules *rules)
 {
@@ -143,6 +154,7 @@ static void collect_rules(const struct control *control, const char *vpc,
         }
         if (interface->instance != NULL) {
             snprintf(end->instance, sizeof(end->instance), "%s", interface->instance);
+            end->internet = reaches_internet(control, interface->instance);
         }
         for (size_t i = 0; i < interface->groups_count; i++) {
             size_t index = group_index(control, vpc, interface->groups[i]);
