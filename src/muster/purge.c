@@ -17,6 +17,9 @@ static int confirm(struct cli *cli, const char *state_dir, struct error *err)
     if (cli_option(cli, "yes") != NULL || isatty(STDIN_FILENO) != 1) {
         return 0;
     }
+    if (cli_option(cli, "all") != NULL) {
+        state_dir = "every state directory of this machine";
+    }
     fprintf(stderr,
             "This removes all instances, tables, images and keys of the muster in %s.\n"
             "Go on? [y/N] ",
@@ -30,11 +33,19 @@ static int confirm(struct cli *cli, const char *state_dir, struct error *err)
 static int run_warden(const struct cli *cli, const char *warden, const char *state_dir,
                       struct error *err)
 {
-    const char *const argv[] = {warden, "--purge", state_dir == NULL ? NULL : "--state-dir",
-                                state_dir, NULL};
+    const char *argv[6] = {warden, "--purge"};
+    size_t count = 2;
     int status = 0;
-    pid_t pid = fork();
+    pid_t pid;
 
+    if (cli_option(cli, "all") != NULL) {
+        argv[count++] = "--all";
+    }
+    if (state_dir != NULL) {
+        argv[count++] = "--state-dir";
+        argv[count++] = state_dir;
+    }
+    pid = fork();
     if (pid < 0) {
         return error_errno(err, "fork");
     }
@@ -78,8 +89,9 @@ static int run(struct cli *cli, struct error *err)
 }
 
 static const struct option_row options[] = {
-    {"yes", NULL, "do not ask"},
-    {NULL,  NULL, NULL        },
+    {"all", NULL, "for every state directory of this machine, and the image cache"},
+    {"yes", NULL, "do not ask"                                                    },
+    {NULL,  NULL, NULL                                                            },
 };
 
 const struct command purge_command = {
@@ -89,7 +101,8 @@ const struct command purge_command = {
     .details =
         "Containers, namespaces, mounts, packet rules, load balancers, tables, keys: all of\n"
         "this state directory, and nothing else. Needs root, but no daemon. A second run\n"
-        "finds nothing to do. The cache of base images stays. 'muster down' removes only a\n"
+        "finds nothing to do. Without --all the cache of base images stays. 'muster down' removes "
+        "only a\n"
         "stack.\n",
     .examples = "  sudo muster purge\n"
                 "  sudo muster purge --yes --state-dir /var/tmp/muster\n",

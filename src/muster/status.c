@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define ACTIVITIES_SHOWN "5"
+#define WATCH_MS 1000
 
 struct picture {
     json_t *groups, *instances, *alarms, *balancers, *stacks;
@@ -403,33 +404,75 @@ static int show_json(struct cli *cli, const struct picture *picture)
     return cli_result(cli, result);
 }
 
+static void show(struct cli *cli, struct picture *picture)
+{
+    json_t *group;
+    size_t i;
+
+    show_head(cli);
+    json_array_foreach(picture->groups, i, group)
+    {
+        show_group(cli, picture, group);
+    }
+    show_others(cli, picture);
+    show_alarms(cli, picture);
+    show_balancers(cli, picture);
+    show_stacks(cli, picture);
+    show_activities(cli, picture);
+    if (json_array_size(picture->stacks) == 0 && json_array_size(picture->groups) == 0) {
+        terminal_say(&cli->terminal, "\nNothing is deployed. Try: muster up");
+    }
+}
+
+/* Until Ctrl-C. A daemon that is away for a while is waited for. */
+static int watch(struct cli *cli, struct error *err)
+{
+    int rc;
+
+    if (!cli->terminal.live) {
+        return error_set(err, ERR_CONFIG, "--watch needs a terminal; without one call it again");
+    }
+    cli_catch_signals(cli);
+    do {
+        struct picture picture = {0};
+
+        rc = picture_take(cli, &picture, err);
+        terminal_screen_begin(&cli->terminal);
+        if (rc == 0) {
+            show(cli, &picture);
+        } else {
+            terminal_bad(&cli->terminal, "%s", err->message);
+        }
+        terminal_screen_end(&cli->terminal);
+        picture_close(&picture);
+        rc = rc == ERR_UNAVAILABLE || rc == ERR_TIMEOUT ? 0 : rc;
+    } while (rc == 0 && cli_sleep(cli, WATCH_MS, NULL) == 0);
+    terminal_screen_leave(&cli->terminal);
+    return rc;
+}
+
 static int run(struct cli *cli, struct error *err)
 {
     struct picture picture = {0};
-    json_t *group;
-    size_t i;
-    int rc = picture_take(cli, &picture, err);
+    int rc;
 
+    if (cli_option(cli, "watch") != NULL && !cli->terminal.json) {
+        return watch(cli, err);
+    }
+    rc = picture_take(cli, &picture, err);
     if (rc == 0 && cli->terminal.json) {
         show_json(cli, &picture);
     } else if (rc == 0) {
-        show_head(cli);
-        json_array_foreach(picture.groups, i, group)
-        {
-            show_group(cli, &picture, group);
-        }
-        show_others(cli, &picture);
-        show_alarms(cli, &picture);
-        show_balancers(cli, &picture);
-        show_stacks(cli, &picture);
-        show_activities(cli, &picture);
-        if (json_array_size(picture.stacks) == 0 && json_array_size(picture.groups) == 0) {
-            terminal_say(&cli->terminal, "\nNothing is deployed. Try: muster up");
-        }
+        show(cli, &picture);
     }
     picture_close(&picture);
     return rc;
 }
+
+static const struct option_row options[] = {
+    {"watch", NULL, "show it anew each second, until Ctrl-C"},
+    {NULL,    NULL, NULL                                    },
+};
 
 const struct command status_command = {
     .name = "status",
@@ -437,7 +480,8 @@ const struct command status_command = {
     .says = "Show groups, instances, alarms, load balancers and the last activities",
     .details = "One screen; times are muster's. The CPU is the last value that CloudWatch has.\n",
     .examples = "  muster status\n"
-                "  watch -c -n 2 muster status\n"
+                "  muster status --watch\n"
                 "  muster status --json | jq '.AutoScalingGroups[].DesiredCapacity'\n",
+    .options = options,
     .run = run,
 };

@@ -301,7 +301,7 @@ static int tell_end(struct stress *stress, struct error *err)
         terminal_good(terminal, "stress is over: %d instances were busy, desired is %d",
                       stress->started, stress->desired);
     }
-    terminal_say(terminal, "  muster status   shows how the group goes on");
+    terminal_say(terminal, "  muster status --watch   shows how the group goes on");
     *err = (struct error){0};
     return cli_result(stress->cli,
                       json_pack("{s:s, s:b, s:i, s:i, s:i}", "AutoScalingGroupName",

@@ -26,7 +26,8 @@ void terminal_open(struct terminal *terminal, bool json)
     bool dumb = term == NULL || strcmp(term, "dumb") == 0;
 
     *terminal = (struct terminal){.out = json ? stderr : stdout, .json = json};
-    terminal->live = isatty(fileno(terminal->out)) == 1 && !dumb;
+    terminal->fd = fileno(terminal->out);
+    terminal->live = isatty(terminal->fd) == 1 && !dumb;
     terminal->colors = terminal->live && (no_color == NULL || no_color[0] == '\0');
 }
 
@@ -48,8 +49,7 @@ static size_t columns_of(const struct terminal *terminal)
 {
     struct winsize size;
 
-    if (terminal->live && ioctl(fileno(terminal->out), TIOCGWINSZ, &size) == 0 &&
-        size.ws_col > 20) {
+    if (terminal->live && ioctl(terminal->fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 20) {
         return size.ws_col;
     }
     return terminal->live ? COLUMNS_DEFAULT : SIZE_MAX;
@@ -175,6 +175,47 @@ void terminal_clear(struct terminal *terminal)
     }
     terminal->progress[0] = '\0';
     terminal->progress_told_ms = 0;
+}
+
+/* The screen. */
+
+void terminal_screen_begin(struct terminal *terminal)
+{
+    if (!terminal->on_screen) {
+        fputs("\033[?1049h\033[?25l", terminal->out); /* The other screen, without a cursor. */
+        fflush(terminal->out);
+    }
+    terminal->on_screen = true;
+    terminal->out = open_memstream(&terminal->screen, &terminal->screen_bytes);
+}
+
+void terminal_screen_end(struct terminal *terminal)
+{
+    struct winsize size = {.ws_row = 25};
+    struct slice rest, line;
+    int row = 0;
+
+    fclose(terminal->out);
+    terminal->out = terminal->json ? stderr : stdout;
+    (void)ioctl(terminal->fd, TIOCGWINSZ, &size);
+    rest = slice_of(terminal->screen, terminal->screen_bytes);
+    fputs("\033[H", terminal->out);
+    while (slice_next(&rest, '\n', &line) && row < size.ws_row) {
+        fprintf(terminal->out, "%s%.*s\033[K", row++ == 0 ? "" : "\r\n", SLICE_ARG(line));
+    }
+    fputs("\033[J", terminal->out);
+    fflush(terminal->out);
+    free(terminal->screen);
+    terminal->screen = NULL;
+}
+
+void terminal_screen_leave(struct terminal *terminal)
+{
+    if (terminal->on_screen) {
+        fputs("\033[?25h\033[?1049l", terminal->out);
+        fflush(terminal->out);
+        terminal->on_screen = false;
+    }
 }
 
 enum color terminal_color_of(const char *state)

@@ -16,12 +16,16 @@ enum color { COLOR_NONE, COLOR_DIM, COLOR_BOLD, COLOR_GREEN, COLOR_YELLOW, COLOR
 
 struct terminal {
     FILE *out;
+    int fd; /* Of the stream that it had at first. */
     bool json, live, colors;
     bool timeless;       /* What is waited for has a time of its own: add none. */
     char progress[160];  /* What the moving line says; "" when there is none. */
     int64_t progress_ms; /* Since when; boot clock. */
     int64_t progress_told_ms;
     unsigned spin;
+    char *screen; /* What will be shown. */
+    size_t screen_bytes;
+    bool on_screen;
 };
 
 void terminal_open(struct terminal *terminal, bool json);
@@ -40,6 +44,13 @@ void terminal_progress(struct terminal *terminal, const char *format, ...) PRINT
 void terminal_turn(struct terminal *terminal);
 /* The waiting is over; what follows prints on a clean line. The others do this, too. */
 void terminal_clear(struct terminal *terminal);
+
+/* A whole screen at a time, for what is told over and over: what is said between begin and end is
+ * shown at once, as far as it fits. Between the first begin and leave nothing else is on the
+ * screen. Only when live. */
+void terminal_screen_begin(struct terminal *terminal);
+void terminal_screen_end(struct terminal *terminal);
+void terminal_screen_leave(struct terminal *terminal);
 
 /* Green for what is well ("InService", "healthy"), red for what failed, else yellow. */
 enum color terminal_color_of(const char *state);

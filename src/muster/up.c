@@ -314,7 +314,7 @@ static void tell_end(struct up *up, int64_t took_ms)
         terminal_say(terminal, "  curl -X POST %s/candidate/Ada", up->service.url);
     }
     if (up->service.group != NULL) {
-        terminal_say(terminal, "  muster status            what the group does");
+        terminal_say(terminal, "  muster status --watch    what the group does");
         terminal_say(terminal, "  muster stress --for 6m   make it grow, then shrink");
     }
 }
