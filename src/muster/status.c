@@ -130,13 +130,14 @@ static void show_head(struct cli *cli)
 
     time_format_s(cli_muster_now_ms(cli), muster);
     time_format_s(time_wall_ms(), wall);
+    /* Of both clocks the time of day: the dates of what happened are in the AWS CLI's answers. */
     terminal_head(terminal, "muster %s at %s, %s%s", cli->about.version, cli->endpoint, cli->region,
                   !cli->about.known ? ""
                   : cli->about.sim  ? ", instances are a model (--compute sim)"
                                     : "");
     if (cli->about.time_scale > 1) {
-        terminal_say(terminal, "muster's clock %s runs %lld times as fast as the real one, %s",
-                     muster, (long long)cli->about.time_scale, wall);
+        terminal_say(terminal, "muster's clock %s, %lld times as fast as real; real %s",
+                     muster + 11, (long long)cli->about.time_scale, wall + 11);
     }
 }
 
@@ -156,6 +157,14 @@ static const char *target_state(const struct picture *picture, const json_t *gro
         }
     }
     return "-";
+}
+
+/* Without the region, which the first line has: a row fits into 80 columns. */
+static const char *zone_of(const struct cli *cli, const char *zone)
+{
+    size_t bytes = strlen(cli->region);
+
+    return strncmp(zone, cli->region, bytes) == 0 && zone[bytes] != '\0' ? zone + bytes : zone;
 }
 
 static const char *address_of(const json_t *instance)
@@ -214,7 +223,7 @@ static void show_group(struct cli *cli, struct picture *picture, const json_t *g
         const char *target = target_state(picture, group, id);
 
         table_cell(&table, COLOR_NONE, "%s", id);
-        table_cell(&table, COLOR_NONE, "%s", tree_text(row, "AvailabilityZone"));
+        table_cell(&table, COLOR_NONE, "%s", zone_of(cli, tree_text(row, "AvailabilityZone")));
         table_cell(&table, terminal_color_of(lifecycle), "%s", lifecycle);
         table_cell(&table, terminal_color_of(health), "%s", health);
         table_cell(&table, terminal_color_of(target), "%s", target);
@@ -254,7 +263,8 @@ static void show_others(struct cli *cli, const struct picture *picture)
             continue;
         }
         table_cell(&table, COLOR_NONE, "%s", id);
-        table_cell(&table, COLOR_NONE, "%s", tree_text(instance, "placement.availabilityZone"));
+        table_cell(&table, COLOR_NONE, "%s",
+                   zone_of(cli, tree_text(instance, "placement.availabilityZone")));
         table_cell(&table, terminal_color_of(state), "%s", state);
         add_cpu(cli, &table, id);
         table_cell(&table, COLOR_NONE, "%s", address_of(instance));
