@@ -27,8 +27,8 @@ struct bake_options {
 int bake_image(struct cli *cli, const struct bake_options *options, char **image, bool *baked,
                struct error *err);
 
-/* End instances and delete security groups and key pairs that bakes for @stack (and `muster ssh`)
- * left behind. Says nothing if there are none. */
+/* End instances and delete security groups and key pairs that bakes for @stack left behind. Says
+ * nothing if there are none. Works also when interrupted: another Ctrl-C ends it. */
 int bake_tidy(struct cli *cli, const char *stack, struct error *err);
 
 /* Deregister all images baked for @stack but @keep (NULL: none), with their snapshots. *@count: how
