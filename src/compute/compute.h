@@ -109,14 +109,25 @@ enum compute_probe_outcome {
 };
 typedef void compute_probe_fn(void *data, enum compute_probe_outcome outcome, int status);
 
+/* What instances reach inside their VPC: 169.254.169.254:80, 169.254.169.252:4566, and port 53 of
+ * 169.254.169.253 and of the VPC's base address plus two. */
+enum compute_listener {
+    COMPUTE_IMDS,
+    COMPUTE_API,
+    COMPUTE_DNS,
+    COMPUTE_DNS_BASE,
+    COMPUTE_LISTENER_KINDS
+};
+
 /* News, on the loop. */
 struct compute_events {
     void *data;
     /* The instance has fallen into @state without being asked just now: it shut itself down,
-     * crashed, or (where the driver knows) has booted. @reason is for people, "" when there is nothing to say. */
+     * crashed, or (where the driver knows) has booted. @reason is for people, "" when there is
+     * nothing to say. */
     void (*instance)(void *data, const char *id, enum compute_state state, const char *reason);
-    /* A listening socket inside @vpc: IMDS' (port 80) or the API's (4566). Taken. */
-    void (*listener)(void *data, const char *vpc, bool imds, int fd);
+    /* A socket inside @vpc: listening, or for datagrams (DNS). Taken. -1: that VPC is gone. */
+    void (*listener)(void *data, const char *vpc, enum compute_listener what, int fd);
     /* A HAProxy ended by itself; asking for it again starts it. */
     void (*haproxy)(void *data, const char *id);
 };

@@ -245,6 +245,9 @@ static void lxc_vpc_gone(struct compute *compute, const char *id, compute_done_f
     struct lxc *lxc = lxc_of(compute);
 
     note_listeners(lxc, id, false);
+    for (int i = 0; i < COMPUTE_LISTENER_KINDS && lxc->compute.events.listener != NULL; i++) {
+        lxc->compute.events.listener(lxc->compute.events.data, id, (enum compute_listener)i, -1);
+    }
     for (size_t i = 0; i < VPCS_MAX; i++) {
         if (strcmp(lxc->sockets[i].vpc, id) == 0 && lxc->sockets[i].first == NULL) {
             close_sockets(&lxc->sockets[i]);
@@ -488,8 +491,9 @@ static void take_vpc(struct lxc *lxc, const struct request *request, const int *
         note_listeners(lxc, request->key, false);
     }
     for (size_t i = 0; i < count; i++) {
-        if (i < 2 && lxc->compute.events.listener != NULL) {
-            lxc->compute.events.listener(lxc->compute.events.data, request->key, i == 0, fds[i]);
+        if (i < COMPUTE_LISTENER_KINDS && lxc->compute.events.listener != NULL) {
+            lxc->compute.events.listener(lxc->compute.events.data, request->key,
+                                         (enum compute_listener)i, fds[i]);
         } else {
             close(fds[i]);
         }

@@ -90,6 +90,11 @@ uint32_t subnet_gateway(struct network subnet)
     return network_base(subnet).address + 1;
 }
 
+uint32_t vpc_resolver(struct network vpc)
+{
+    return network_base(vpc).address + 2;
+}
+
 int64_t subnet_usable(struct network subnet)
 {
     return (int64_t)1 * ((int64_t)1 << (32 - subnet.bits)) - RESERVED_FIRST - 1;

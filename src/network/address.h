@@ -33,6 +33,8 @@ bool network_overlap(struct network a, struct network b);
 /* In a subnet AWS keeps the first four addresses and the last: network, gateway, DNS, future,
  * broadcast ("Subnet CIDR blocks" in the VPC User Guide). */
 uint32_t subnet_gateway(struct network subnet);
+/* The resolver's: "the base of the VPC network range plus two". */
+uint32_t vpc_resolver(struct network vpc);
 int64_t subnet_usable(struct network subnet);
 bool subnet_reserves(struct network subnet, uint32_t address);
 

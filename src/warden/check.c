@@ -15,6 +15,20 @@ static const char *text_of_id(const struct warden_header *header, const char *pa
     return id->id;
 }
 
+/* NUL-terminated texts that fill @bytes; 0 when the last has no end. */
+static size_t count_texts(const char *texts, size_t bytes)
+{
+    size_t count = 0;
+
+    if (bytes == 0 || texts[bytes - 1] != '\0') {
+        return 0;
+    }
+    for (size_t i = 0; i < bytes; i++) {
+        count += texts[i] == '\0';
+    }
+    return count;
+}
+
 static bool is_startable(const struct warden_instance *instance)
 {
     return id_has(instance->vpc, sizeof(instance->vpc), "vpc-") &&
@@ -100,9 +114,9 @@ static bool sound(const struct warden_header *header, const char *payload)
                exec->timeout_ms > 0 && exec->timeout_ms <= 48LL * 3600 * 1000 &&
                exec->output_bytes_max <= WARDEN_OUTPUT_BYTES_MAX &&
                exec->argument_bytes <= WARDEN_EXEC_BYTES_MAX && exec->argument_bytes > 0 &&
-               exec->input_bytes <= WARDEN_EXEC_BYTES_MAX &&
+               exec->argument_count > 0 && exec->input_bytes <= WARDEN_EXEC_BYTES_MAX &&
                bytes == sizeof(*exec) + exec->argument_bytes + exec->input_bytes &&
-               payload[sizeof(*exec) + exec->argument_bytes - 1] == '\0';
+               count_texts(payload + sizeof(*exec), exec->argument_bytes) == exec->argument_count;
     case WARDEN_HAPROXY:
         if (bytes < sizeof(*haproxy) ||
             !(id_has(haproxy->id, sizeof(haproxy->id), "lb-") ||
@@ -110,15 +124,21 @@ static bool sound(const struct warden_header *header, const char *payload)
             !id_has(haproxy->vpc, sizeof(haproxy->vpc), "vpc-") ||
             haproxy->listener_count > WARDEN_LISTENERS_MAX ||
             haproxy->source_count > WARDEN_SUBNETS_MAX ||
-            haproxy->config_bytes > WARDEN_CONFIG_BYTES_MAX ||
+            haproxy->config_bytes > WARDEN_CONFIG_BYTES_MAX || haproxy->reload > 1 ||
             bytes != sizeof(*haproxy) + haproxy->config_bytes) {
             return false;
         }
         for (uint32_t i = 0; i < haproxy->listener_count; i++) {
             if (haproxy->listeners[i].fd < WARDEN_FIRST_FD ||
                 haproxy->listeners[i].fd >= WARDEN_FIRST_FD + 800 ||
+                haproxy->listeners[i].port == 0 ||
                 (haproxy->listeners[i].address & 0xfffe0000u) != 0x7f400000u) {
                 return false; /* 127.64.0.0/15 only. */
+            }
+            for (uint32_t j = 0; j < i; j++) {
+                if (haproxy->listeners[j].fd == haproxy->listeners[i].fd) {
+                    return false;
+                }
             }
         }
         return true;

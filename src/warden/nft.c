@@ -194,6 +194,9 @@ void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct networ
                     "    ct state invalid drop\n    iifname \"up0\" drop\n"
                     "    ip daddr 169.254.169.254 tcp dport 80 accept\n"
                     "    ip daddr 169.254.169.252 tcp dport 4566 accept\n"
+                    "    ip daddr { 169.254.169.253, ");
+    add_address(text, vpc_resolver(vpc->cidr));
+    buf_add_z(text, " } udp dport 53 accept\n"
                     "    ip protocol icmp icmp type echo-request accept\n  }\n");
     /* From the namespace to instances: load balancers and health checks obey the groups too. */
     buf_add_z(text, "  chain m_output {\n"

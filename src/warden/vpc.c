@@ -19,6 +19,7 @@
 #define DNS_ADDRESS "169.254.169.253"
 #define IMDS_PORT 80
 #define API_PORT 4566
+#define DNS_PORT 53
 
 static bool namespace_exists(const char *name)
 {
@@ -106,6 +107,8 @@ static int add_addresses(const struct warden_vpc *vpc, const char *name,
 
     buf_add_z(&text, "address replace " IMDS_ADDRESS "/32 dev lo\naddress replace " API_ADDRESS
                      "/32 dev lo\naddress replace " DNS_ADDRESS "/32 dev lo\n");
+    address_text(vpc_resolver(vpc->cidr), address);
+    buf_printf(&text, "address replace %s/32 dev lo\n", address);
     for (uint32_t i = 0; i < vpc->subnet_count; i++) {
         address_text(subnet_gateway(vpc->subnets[i]), address);
         buf_printf(&text, "address replace %s/32 dev lo\n", address);
@@ -148,16 +151,16 @@ static int load_rules(const struct site *site, const struct warden_vpc *vpc,
                : error_set(err, ERR_SYSTEM, "nft refuses the rules of %s", vpc->id);
 }
 
-static int listen_at(const char *address, int port, struct error *err)
+static int listen_at(const char *address, int port, int type, struct error *err)
 {
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int one = 1;
 
     inet_pton(AF_INET, address, &name.sin_addr);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (fd < 0 || bind(fd, (const struct sockaddr *)&name, sizeof(name)) != 0 ||
-        listen(fd, 512) != 0) {
+        (type == SOCK_STREAM && listen(fd, 512) != 0)) {
         error_errno(err, "listen on %s:%d inside the VPC", address, port);
         close(fd);
         return -1;
@@ -166,17 +169,24 @@ static int listen_at(const char *address, int port, struct error *err)
 }
 
 /* This child's last act: it stays in the namespace. */
-static int open_listeners(const struct site *site, const char *vpc,
+static int open_listeners(const struct site *site, const struct warden_vpc *vpc,
                           int listeners[WARDEN_VPC_LISTENERS], struct error *err)
 {
-    int rc = enter_namespace(site, vpc, err);
+    char resolver[ADDRESS_TEXT_BYTES];
+    int rc = enter_namespace(site, vpc->id, err);
 
     if (rc != 0) {
         return rc;
     }
-    listeners[0] = listen_at(IMDS_ADDRESS, IMDS_PORT, err);
-    listeners[1] = listen_at(API_ADDRESS, API_PORT, err);
-    return listeners[0] < 0 || listeners[1] < 0 ? ERR_SYSTEM : 0;
+    address_text(vpc_resolver(vpc->cidr), resolver);
+    listeners[0] = listen_at(IMDS_ADDRESS, IMDS_PORT, SOCK_STREAM, err);
+    listeners[1] = listen_at(API_ADDRESS, API_PORT, SOCK_STREAM, err);
+    listeners[2] = listen_at(DNS_ADDRESS, DNS_PORT, SOCK_DGRAM, err);
+    listeners[3] = listen_at(resolver, DNS_PORT, SOCK_DGRAM, err);
+    for (size_t i = 0; i < WARDEN_VPC_LISTENERS; i++) {
+        rc = listeners[i] < 0 ? ERR_SYSTEM : rc;
+    }
+    return rc;
 }
 
 int vpc_ensure(const struct site *site, const struct warden_vpc *vpc,
@@ -201,7 +211,7 @@ int vpc_ensure(const struct site *site, const struct warden_vpc *vpc,
         uplink_drop(site, vpc->id);
     }
     if (rc == 0 && vpc->want_listeners && (made || listeners[0] < 0)) {
-        rc = open_listeners(site, vpc->id, listeners, err);
+        rc = open_listeners(site, vpc, listeners, err);
     }
     return rc;
 }

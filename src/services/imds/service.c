@@ -2,6 +2,7 @@
 #include "services/imds/imds.h"
 
 #include "services/imds/private.h"
+#include "services/imds/resolver.h"
 
 #include "aws/id.h"
 #include "base/alloc.h"
@@ -23,14 +24,16 @@
 struct place {
     struct control *control;
     char *vpc;
-    struct http_server *server;
+    struct http_server *server;     /* NULL: a resolver's. */
+    struct resolver_socket *socket; /* NULL: a server's. */
 };
 
 struct imds {
     struct control *control;
     unsigned char key[IMDS_KEY_BYTES];
     bool has_key;
-    struct map places; /* By "imds vpc-..." and "api vpc-...". */
+    struct map places; /* By "0 vpc-...", the number being enum compute_listener's. */
+    struct resolver *resolver;
 };
 
 /* An answer that waits for the commit of what it saw. */
@@ -200,37 +203,61 @@ static void on_api(void *data, struct http_request *request)
 static void close_place(struct place *place)
 {
     if (place != NULL) {
-        http_server_close(place->server);
+        if (place->server != NULL) {
+            http_server_close(place->server);
+        }
+        resolver_socket_close(place->socket);
         free(place->vpc);
         free(place);
     }
 }
 
-static void on_listener(void *data, const char *vpc, bool metadata, int fd)
+static int open_place(struct place *place, enum compute_listener what, int fd, struct error *err)
+{
+    struct control *control = place->control;
+
+    if (what == COMPUTE_DNS || what == COMPUTE_DNS_BASE) {
+        if (control->imds->resolver == NULL) {
+            control->imds->resolver = resolver_open(control);
+        }
+        place->socket = resolver_listen(control->imds->resolver, place->vpc, fd);
+        return place->socket == NULL ? error_set(err, ERR_SYSTEM, "no resolver") : 0;
+    }
+    return http_server_open(
+        &(struct http_server_options){.loop = control->loop,
+                                      .listen_fd = fd,
+                                      .handler = what == COMPUTE_IMDS ? on_metadata : on_api,
+                                      .data = place,
+                                      .connections_max = CONNECTIONS_MAX},
+        &place->server, err);
+}
+
+static void on_listener(void *data, const char *vpc, enum compute_listener what, int fd)
 {
     struct control *control = data;
     struct place *place;
     struct error err;
     char name[64];
 
+    snprintf(name, sizeof(name), "%d %.40s", (int)what, vpc);
     if (control->imds == NULL) {
-        close(fd);
+        if (fd >= 0) {
+            close(fd);
+        }
+        return;
+    }
+    if (fd < 0) {
+        close_place(map_remove(&control->imds->places, slice_z(name)));
         return;
     }
     place = mem_calloc(1, sizeof(*place));
     place->control = control;
     place->vpc = mem_strdup(vpc);
-    if (http_server_open(&(struct http_server_options){.loop = control->loop,
-                                                       .listen_fd = fd,
-                                                       .handler = metadata ? on_metadata : on_api,
-                                                       .data = place,
-                                                       .connections_max = CONNECTIONS_MAX},
-                         &place->server, &err) != 0) {
+    if (open_place(place, what, fd, &err) != 0) {
         log_error("imds.listener vpc=%s error=%s", vpc, err.message);
         close_place(place);
         return;
     }
-    snprintf(name, sizeof(name), "%s %.40s", metadata ? "imds" : "api", vpc);
     close_place(map_put(&control->imds->places, slice_z(name), place));
 }
 
@@ -309,6 +336,7 @@ static void close_service(struct control *control)
         close_place(place);
     }
     map_close(&imds->places);
+    resolver_close(imds->resolver);
     control->imds = NULL;
     free(imds);
 }
