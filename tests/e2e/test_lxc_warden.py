@@ -56,6 +56,8 @@ class Site:
         self.target_group = elbv2.create_target_group(
             Name='web', Protocol='HTTP', Port=8000, VpcId=self.vpc, HealthCheckIntervalSeconds=10,
             HealthyThresholdCount=2, UnhealthyThresholdCount=2)['TargetGroups'][0]['TargetGroupArn']
+        elbv2.modify_target_group_attributes(TargetGroupArn=self.target_group, Attributes=[
+            {'Key': 'deregistration_delay.timeout_seconds', 'Value': '20'}])
         made = elbv2.create_load_balancer(Name='web', Subnets=self.subnets, SecurityGroups=[self.group])
         self.balancer = made['LoadBalancers'][0]['LoadBalancerArn']
         self.url = 'http://' + made['LoadBalancers'][0]['DNSName']
