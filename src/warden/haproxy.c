@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -265,7 +266,7 @@ static void exec_haproxy(const struct haproxy *haproxy, struct process old)
         snprintf(predecessor, sizeof(predecessor), "%d", old.pid);
     }
     if (setgroups(0, NULL) != 0 || setgid(warden.site.musterd_gid) != 0 ||
-        setuid(warden.site.haproxy_uid) != 0) {
+        setuid(warden.site.haproxy_uid) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         _exit(1);
     }
     umask(007);

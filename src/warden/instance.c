@@ -319,12 +319,12 @@ static int start(const struct site *site, const struct warden_instance *instance
     if (rc == 0) {
         snprintf(text, sizeof(text), "%s\n", instance->image);
         site_path(site, path, "instances/%s/image", instance->id);
-        rc = write_file(path, slice_z(text), 0600, err);
+        rc = keep_file(path, slice_z(text), err);
     }
     if (rc == 0) {
         snprintf(text, sizeof(text), "%s\n", instance->vpc);
         site_path(site, path, "instances/%s/vpc", instance->id);
-        rc = write_file(path, slice_z(text), 0600, err);
+        rc = keep_file(path, slice_z(text), err);
     }
     if (rc == 0) {
         rc = make_link(site, instance, err);
@@ -427,7 +427,7 @@ int instance_image(const struct site *site, const char *instance, const char *im
     struct lxc_container *container;
     bool running;
     char path[PATH_BYTES];
-    int rc;
+    int rc, disk;
 
     site_path(site, path, "images/%s/layers", image);
     if (access(path, F_OK) == 0) {
@@ -435,7 +435,12 @@ int instance_image(const struct site *site, const char *instance, const char *im
     }
     container = container_of(site, instance);
     running = container != NULL && container->is_running(container);
-    sync();
+    site_path(site, path, "instances/%s/disk", instance);
+    disk = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (disk >= 0) {
+        syncfs(disk);
+        close(disk);
+    }
     if (running) {
         container->freeze(container);
     }

@@ -48,6 +48,8 @@ int run_program(const char *const *argv, struct slice input, struct buf *output,
 /* Forked children: enter the VPC's namespace. */
 int enter_namespace(const struct site *site, const char *vpc, struct error *err);
 int write_file(const char *path, struct slice text, mode_t mode, struct error *err);
+/* The same, root's own, there also after a power failure. */
+int keep_file(const char *path, struct slice text, struct error *err);
 /* mkdir -p, root's. */
 int make_directory(const char *path, mode_t mode, struct error *err);
 /* rm -rf, without following links or crossing mounts. */

@@ -167,50 +167,69 @@ static int take_slot(const struct site *site, const char *id, uint32_t *slot, st
     } else {
         snprintf(text, sizeof(text), "%u\n", *slot);
         site_path(site, path, "instances/%s/slot", id);
-        rc = write_file(path, slice_z(text), 0600, err);
+        rc = keep_file(path, slice_z(text), err);
     }
     *slot += site->block * SLOTS;
     close(lock);
     return rc;
 }
 
-/* A sparse ext4 of the size asked for; a plain directory where loop devices are not to be had. */
+/* Made under another name: what is killed in the midst of it is none. */
+static int format_disk(const char *image, uint32_t slot, int64_t disk_bytes, struct error *err)
+{
+    char temporary[PATH_BYTES], owner[160], bytes[32];
+    const char *const mkfs[] = {"mkfs.ext4", "-q",  "-F",      "-m",  "0",
+                                "-E",        owner, temporary, bytes, NULL};
+    int rc;
+
+    snprintf(temporary, sizeof(temporary), "%.4000s.new", image);
+    snprintf(owner, sizeof(owner),
+             "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=%u:%u", first_uid(slot),
+             first_uid(slot));
+    snprintf(bytes, sizeof(bytes), "%lldK", (long long)disk_bytes / 1024);
+    unlink(temporary);
+    rc = run_program(mkfs, SLICE_EMPTY, NULL, err);
+    if (rc == 0 && rename(temporary, image) != 0) {
+        rc = error_errno(err, "%s", image);
+    }
+    if (rc != 0) {
+        unlink(temporary);
+    }
+    return rc;
+}
+
+/* A sparse ext4 of the size asked for; a plain directory where loop devices are not to be had. What
+ * an instance was begun with it keeps: its files are there. */
 static int mount_disk(const struct site *site, const struct warden_instance *instance,
                       uint32_t slot, struct error *err)
 {
-    char disk[PATH_BYTES], image[PATH_BYTES], owner[160], bytes[32];
-    const char *const mkfs[] = {"mkfs.ext4", "-q",  "-F",  "-m",  "0",
-                                "-E",        owner, image, bytes, NULL};
+    char disk[PATH_BYTES], image[PATH_BYTES], upper[PATH_BYTES];
     const char *const mount_loop[] = {"mount", "-o", "loop,noatime,nodev,discard",
                                       image,   disk, NULL};
+    bool fresh;
     int rc;
 
     site_path(site, disk, "instances/%s/disk", instance->id);
     site_path(site, image, "instances/%s/disk.img", instance->id);
+    site_path(site, upper, "instances/%s/disk/upper", instance->id);
     if (is_mounted(disk)) {
         return 0;
     }
     rc = make_directory(disk, 0711, err);
-    if (rc != 0) {
+    fresh = access(image, F_OK) != 0;
+    if (rc != 0 || (fresh && access(upper, F_OK) == 0)) {
         return rc;
     }
-    if (access(image, F_OK) != 0) {
-        char temporary[PATH_BYTES];
-
-        snprintf(owner, sizeof(owner),
-                 "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=%u:%u",
-                 first_uid(slot), first_uid(slot));
-        snprintf(bytes, sizeof(bytes), "%lldK", (long long)instance->disk_bytes / 1024);
-        site_path(site, temporary, "instances/%s/disk.img", instance->id);
-        if (run_program(mkfs, SLICE_EMPTY, NULL, err) != 0) {
-            unlink(image);
+    if (fresh) {
+        rc = format_disk(image, slot, instance->disk_bytes, err);
+    }
+    if (rc == 0 && run_program(mount_loop, SLICE_EMPTY, NULL, err) != 0) {
+        if (!fresh) {
             return ERR_SYSTEM;
         }
+        unlink(image); /* No loop devices: without a limit; --check says so. */
     }
-    if (run_program(mount_loop, SLICE_EMPTY, NULL, err) != 0) {
-        return 0; /* No loop devices: without a limit. The check at start says so. */
-    }
-    return 0;
+    return rc;
 }
 
 static int own_directory(const char *path, uint32_t uid, struct error *err)

@@ -55,6 +55,9 @@ bool id_has(const char *id, size_t room, const char *prefix)
            strncmp(id, prefix, used) == 0 && strspn(id + used, "0123456789abcdef") == bytes - used;
 }
 
+static int write_synced(const char *path, struct slice text, mode_t mode, bool sync,
+                        struct error *err);
+
 /* The site's name is random, made once; kernel names and mounts are found by it. */
 static int read_name(struct site *site, bool make, struct error *err)
 {
@@ -79,7 +82,7 @@ static int read_name(struct site *site, bool make, struct error *err)
     }
     ASSERT(getrandom(bytes, sizeof(bytes), 0) == sizeof(bytes));
     snprintf(site->name, sizeof(site->name), "%02x%02x%02x", bytes[0], bytes[1], bytes[2]);
-    return write_file(path, slice_z(site->name), 0644, err);
+    return write_synced(path, slice_z(site->name), 0644, true, err);
 }
 
 int site_open(struct site *site, const char *state_dir, bool make, struct error *err)
@@ -139,7 +142,8 @@ int site_open(struct site *site, const char *state_dir, bool make, struct error 
 
 /* Files. */
 
-int write_file(const char *path, struct slice text, mode_t mode, struct error *err)
+static int write_synced(const char *path, struct slice text, mode_t mode, bool sync,
+                        struct error *err)
 {
     char temporary[PATH_BYTES + 8];
     int fd;
@@ -150,10 +154,20 @@ int write_file(const char *path, struct slice text, mode_t mode, struct error *e
         return error_errno(err, "%s", temporary);
     }
     if (write(fd, text.data, text.bytes) != (ssize_t)text.bytes || fchmod(fd, mode) != 0 ||
-        close(fd) != 0 || rename(temporary, path) != 0) {
+        (sync && fsync(fd) != 0) || close(fd) != 0 || rename(temporary, path) != 0) {
         return error_errno(err, "%s", path);
     }
     return 0;
+}
+
+int write_file(const char *path, struct slice text, mode_t mode, struct error *err)
+{
+    return write_synced(path, text, mode, false, err);
+}
+
+int keep_file(const char *path, struct slice text, struct error *err)
+{
+    return write_synced(path, text, 0600, true, err);
 }
 
 int make_directory(const char *path, mode_t mode, struct error *err)

@@ -68,7 +68,6 @@ static void start(void)
         int count = 0;
 
         become_child();
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (int i = 0; i < musterd.argc; i++) {
             argv[count++] = musterd.argv[i];
         }
@@ -84,7 +83,9 @@ static void start(void)
         if (dup2(musterd.listen_fd, 200) < 0 || dup2(pair[1], 201) < 0 ||
             dup2(200, LISTEN_FD) < 0 || dup2(201, WARDEN_FD) < 0 ||
             close_range(WARDEN_FD + 1, ~0U, 0) != 0 || setgroups(0, NULL) != 0 ||
-            setgid(warden.site.musterd_gid) != 0 || setuid(warden.site.musterd_uid) != 0) {
+            setgid(warden.site.musterd_gid) != 0 || setuid(warden.site.musterd_uid) != 0 ||
+            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+            prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) { /* After setuid(), which clears it. */
             _exit(126);
         }
         execv(program, argv);
@@ -102,7 +103,7 @@ static void on_ended(int status)
     close(warden.socket);
     warden.socket = -1;
     musterd.pid = 0;
-    if (WIFEXITED(status) &&
+    if (warden.generation == 1 && WIFEXITED(status) &&
         (WEXITSTATUS(status) == 2 || (WEXITSTATUS(status) == 1 && ran_ms < 500))) {
         warden.stopping = true; /* It said why; another try would say the same. */
         return;

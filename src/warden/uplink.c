@@ -92,7 +92,7 @@ static int take_number(const struct site *site, const char *vpc, int64_t *number
     } else {
         snprintf(text, sizeof(text), "%lld\n", (long long)*number);
         site_path(site, path, "uplinks/%s", vpc);
-        rc = write_file(path, slice_z(text), 0600, err);
+        rc = keep_file(path, slice_z(text), err);
     }
     close(lock);
     return rc;

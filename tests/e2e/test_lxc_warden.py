@@ -33,7 +33,9 @@ while ($client = $server->accept) {
 }
 END
 chmod +x /usr/local/bin/web
-systemd-run --unit=web /usr/local/bin/web
+printf '[Service]\nExecStart=/usr/local/bin/web\n[Install]\nWantedBy=multi-user.target\n' \
+    > /etc/systemd/system/web.service
+systemctl enable --now web
 """
 
 
@@ -344,6 +346,25 @@ def test_killed_in_the_midst_of_starts_and_ends_it_goes_on(site):
     wait(lambda: sorted(os.listdir(site.muster.state_dir / 'instances')) == sorted(site.instances),
          'their directories to go', 20)
     site.healthy(site.instances)
+
+
+def test_after_a_power_failure_instances_boot_again_with_their_disks(site):
+    """Processes, namespaces, rules and mounts are gone; only files are left."""
+    site.shell(site.instances[0], 'echo kept > /home/admin/file && sync')
+    site.muster.kill()
+    for pid in [*site.monitors(), *site.processes('haproxy -db')]:
+        os.kill(pid, signal.SIGKILL)
+    wait(lambda: not site.monitors(), 'the containers to end', 20)
+    for line in reversed(site.traces()['mounts']):
+        subprocess.run(['umount', '--lazy', line.split()[4]], check=True)
+    for name in site.traces()['namespaces']:
+        subprocess.run(['ip', 'netns', 'delete', name], check=True)
+    for line in site.traces()['tables']:
+        subprocess.run(['nft', 'delete', *line.split()], check=True)
+    site.muster.start()
+    site.healthy(site.instances)
+    assert site.shell(site.instances[0], 'cat /home/admin/file') == 'kept'
+    wait(lambda: _status(f'{site.url}/') == 200, 'it to serve', 20)
 
 
 def test_a_purge_leaves_nothing(site):
