@@ -128,6 +128,10 @@ class Muster:
         self.kill(with_signal)
         return self.start()
 
+    def log_lines(self, count):
+        """The last ones, for a failure's message."""
+        return '\n' + '\n'.join(self.log.read_text(errors='replace').splitlines()[-count:])
+
     def purge(self):
         """Remove every container, namespace, rule and process that this site made."""
         return subprocess.run([binary('muster-warden'), '--purge', '--state-dir', str(self.state_dir)],

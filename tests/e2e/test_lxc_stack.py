@@ -1,5 +1,6 @@
 """deploy/stack.yaml for real: it serves, heals, grows and shrinks, and survives us."""
 import collections
+import datetime
 import json
 import threading
 import time
@@ -14,19 +15,22 @@ pytestmark = pytest.mark.lxc
 
 
 class Visitors:
-    """Somebody who asks all the while; counts the answers by status."""
+    """Somebody who asks all the while; counts the answers by status, notes when they were bad."""
 
     def __init__(self, url, clients=4):
         self.url, self.answers, self.over = url, collections.Counter(), threading.Event()
+        self.bad = []
         self.threads = [threading.Thread(target=self._visit) for _ in range(clients)]
 
     def _visit(self):
         while not self.over.is_set():
             try:
-                status, text = get(f'{self.url}/gtg')
-                self.answers[status if status == 200 else (status, text[:80])] += 1
+                answer = get(f'{self.url}/gtg')
             except OSError as failure:
-                self.answers[str(failure)] += 1
+                answer = failure, ''
+            self.answers[answer[0]] += 1
+            if answer[0] != 200:
+                self.bad.append((datetime.datetime.utcnow().isoformat(), *answer))
             time.sleep(0.01)
 
     def __enter__(self):
@@ -87,7 +91,7 @@ def test_the_daemon_may_die_and_nobody_notices(stack):
         stack.muster.kill_musterd()
         stack.healthy(2)
     assert sorted(stack.in_service()) == before
-    assert set(visitors.answers) == {200}, visitors.answers
+    assert set(visitors.answers) == {200}, (visitors.bad[:3], visitors.bad[-1], stack.muster.log_lines(200))
     assert get(f'{stack.url}/candidate/Ada')[0] == 200
 
 
@@ -114,7 +118,7 @@ def test_the_group_grows_under_load_and_shrinks_after_it(stack):
         stack.run(stressed, 'pkill stress')
         wait(lambda: size() == 2, 'two instances again', 150, 0.3)
     assert sizes == [2, 3, 4, 3, 2]
-    assert set(visitors.answers) == {200}, visitors.answers
+    assert set(visitors.answers) == {200}, (visitors.bad[:3], visitors.bad[-1], stack.muster.log_lines(200))
     assert visitors.answers[200] > 1000
     causes = [a['Cause'] for a in stack.activities()[began:]]
     for cause, alarm, old, new in zip(causes, ('high', 'high', 'low', 'low'), (2, 3, 4, 3), (3, 4, 3, 2)):
