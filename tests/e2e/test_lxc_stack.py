@@ -130,7 +130,7 @@ def test_the_group_grows_under_load_and_shrinks_after_it(stack):
 def test_a_dead_service_is_found_and_its_instance_replaced(stack):
     before = set(stack.healthy(2))
     victim = sorted(before)[0]
-    stack.run([victim], 'systemctl mask --now candidate; pkill -9 -x candidate')
+    stack.run([victim], 'rm /usr/bin/candidate; pkill -9 -x candidate')
     wait(lambda: stack.targets().get(victim, {}).get('State') != 'healthy', 'it to be noticed', 60)
     wait(lambda: victim not in [i['InstanceId'] for i in stack.group()['Instances']], 'it to go', 60)
     after = set(stack.healthy(2))
