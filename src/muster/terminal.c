@@ -55,8 +55,8 @@ static size_t columns_of(const struct terminal *terminal)
     return terminal->live ? COLUMNS_DEFAULT : SIZE_MAX;
 }
 
-static void marked(struct terminal *terminal, enum color color, const char *mark,
-                   const char *format, va_list arguments)
+static void PRINTF_LIKE(4, 0) marked(struct terminal *terminal, enum color color, const char *mark,
+                                     const char *format, va_list arguments)
 {
     terminal_clear(terminal);
     paint(terminal, color);
