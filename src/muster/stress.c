@@ -291,7 +291,7 @@ static int tell_end(struct stress *stress, struct error *err)
     struct terminal *terminal = &stress->cli->terminal;
 
     terminal_clear(terminal);
-    if (stress->started == 0) {
+    if (stress->started == 0 && !stress->cli->interrupted) {
         return err->code != ERR_NONE
                    ? (int)err->code
                    : error_set(err, ERR_SYSTEM, "%s had no instance in service all the time",

@@ -144,6 +144,9 @@ static int run(const struct options *options, int argc, char **argv, struct erro
                          "real containers need root (sudo muster-warden ...); without it: musterd "
                          "--compute sim");
     }
+    if (chdir("/") != 0) { /* HAProxy comes back to where it was started, which may be a home. */
+        return error_errno(err, "/");
+    }
     rc = site_open(&warden.site, options->state_dir, true, err);
     if (rc == 0) {
         rc = block_claim(&warden.site, err);
