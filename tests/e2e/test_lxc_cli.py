@@ -44,7 +44,8 @@ def test_exec_runs_as_root_and_tells_the_exit_code(lxc, instance):
 
 
 def test_logs_are_the_services(lxc, instance):
-    assert '"path":"/gtg"' in lxc.muster('logs', instance, '--lines', '5').stdout
+    daemon.wait(lambda: '"path":"/gtg"' in lxc.muster('logs', instance, '--lines', '5').stdout,
+                'a health check in the log', 10)
 
 
 def test_ssh_opens_the_port_for_as_long_as_it_takes(lxc, instance, tmp_path):
@@ -64,6 +65,8 @@ def test_stress_ends_with_ctrl_c(lxc, instance):
     process = subprocess.Popen([daemon.binary('muster'), 'stress', '--for', '1h'], env=lxc.environment(),
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
+        while not re.match(r'✓ i-\w+ is busy', line := process.stdout.readline()):
+            assert line, 'muster stress ended by itself'
         daemon.wait(lambda: busy(lxc, instance) > 0, 'stress to run', 30)
         process.send_signal(signal.SIGINT)
         out = process.communicate(timeout=30)[0]
@@ -71,7 +74,7 @@ def test_stress_ends_with_ctrl_c(lxc, instance):
         process.kill()
         process.wait()
     assert process.returncode == 0, out
-    assert re.search(r'i-\w+ is busy', out) and 'stopped' in out
+    assert '✓ stopped' in out
     daemon.wait(lambda: busy(lxc, instance) == 0, 'stress to be gone', 10)
 
 

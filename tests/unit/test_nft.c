@@ -87,15 +87,14 @@ static void check_has(const char *wanted, bool there)
 static void groups(void **state)
 {
     static const char *const wanted[] = {
-        "set ends { type ifname . ipv4_addr; elements = { \"maaaaaaaa\" . 10.0.0.5, \"mbbbbbbbb\" "
-        ". "
-        "10.0.0.6 }; }",
+        ("set ends { type ifname . ipv4_addr; elements = { \"maaaaaaaa\" . 10.0.0.5, "
+         "\"mbbbbbbbb\" . 10.0.0.6 }; }"),
         "set g_0 { type ipv4_addr; elements = { 10.0.0.5, 10.0.0.6 }; }",
         "set g_1 { type ipv4_addr; elements = { 10.0.0.6, 10.0.0.7 }; }",
         "chain e_maaaaaaaa { return drop }",
         "chain i_maaaaaaaa { tcp dport 22 accept ip saddr @g_1 tcp dport 8000-8099 accept drop }",
-        "chain i_mbbbbbbbb { tcp dport 22 accept ip saddr @g_1 tcp dport 8000-8099 accept ip saddr "
-        "10.0.1.0/24 ip protocol udp accept ip protocol icmp accept drop }",
+        ("chain i_mbbbbbbbb { tcp dport 22 accept ip saddr @g_1 tcp dport 8000-8099 accept "
+         "ip saddr 10.0.1.0/24 ip protocol udp accept ip protocol icmp accept drop }"),
         "iifname vmap { \"maaaaaaaa\" : jump e_maaaaaaaa, \"mbbbbbbbb\" : jump e_mbbbbbbbb }",
         "iifname . ip saddr != @ends drop",
     };
