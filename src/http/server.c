@@ -379,6 +379,20 @@ static void resume(struct request *request)
     }
 }
 
+void http_response_hops(struct http_request *public, int hops)
+{
+    const struct request *request = request_of(public);
+    const union MHD_ConnectionInfo *info =
+        request->connection == NULL
+            ? NULL
+            : MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    int ttl = hops == 0 ? -1 : hops; /* ip(7): -1 is the default. */
+
+    if (info != NULL) {
+        setsockopt(info->connect_fd, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl));
+    }
+}
+
 void http_respond(struct http_request *public, int status, const struct http_header *headers,
                   struct slice body)
 {
@@ -621,6 +635,7 @@ int http_server_open(const struct http_server_options *options, struct http_serv
         server->options.connection_memory_bytes, MHD_OPTION_CONNECTION_TIMEOUT,
         server->options.idle_s_max, MHD_OPTION_URI_LOG_CALLBACK, on_target, server,
         MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, server->options.connections_per_peer_max,
         MHD_OPTION_END);
     if (server->daemon == NULL) {
         close(options->listen_fd);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define RELAYS_MAX 256
+#define RELAYS_PER_CLIENT_MAX 64 /* Who asks for more waits; the others do not. */
 #define SERVERS_MAX 3 /* As resolv.conf(5) has it. */
 #define TRY_MS 2000
 #define TICK_MS 250
@@ -238,17 +239,24 @@ static void on_tick(uv_timer_t *timer)
     }
 }
 
-/* False when all places are taken: the client asks again. */
+/* False when all places are taken, or the client's: it asks again. */
 static bool relay(struct resolver_socket *from, const struct sockaddr_in *client,
                   struct slice message)
 {
     struct resolver *resolver = from->resolver;
     struct relay *free_row = NULL;
+    size_t own = 0;
 
-    for (size_t i = 0; i < RELAYS_MAX && free_row == NULL; i++) {
-        free_row = resolver->relays[i].from == NULL ? &resolver->relays[i] : NULL;
+    for (size_t i = 0; i < RELAYS_MAX; i++) {
+        struct relay *row = &resolver->relays[i];
+
+        if (row->from == NULL) {
+            free_row = row;
+        } else if (row->from == from && row->client.sin_addr.s_addr == client->sin_addr.s_addr) {
+            own++;
+        }
     }
-    if (free_row == NULL) {
+    if (free_row == NULL || own >= RELAYS_PER_CLIENT_MAX) {
         return false;
     }
     if (resolver->relay_count++ == 0) {

@@ -19,6 +19,7 @@
 #define TOKEN_HEADER "X-aws-ec2-metadata-token"
 #define TTL_HEADER "X-aws-ec2-metadata-token-ttl-seconds"
 #define CONNECTIONS_MAX 1000
+#define CONNECTIONS_PER_INSTANCE_MAX 100 /* Or one instance could shut out the others. */
 
 /* One listener of one VPC. */
 struct place {
@@ -44,6 +45,7 @@ struct reply {
     struct slice body;
     const char *type;
     const char *ttl; /* Echoed with a token, or NULL. */
+    int hops;        /* Routers that it may pass; 0: any number. */
 };
 
 static const char *status_words(int status)
@@ -80,6 +82,7 @@ static void send_reply(void *data)
         }
     }
     plain[count] = (struct http_header){NULL, NULL};
+    http_response_hops(reply->request, reply->hops);
     http_respond(reply->request, reply->status, plain, reply->body);
     control_end(reply->ctx);
 }
@@ -163,6 +166,7 @@ static void answer(struct reply *reply, const struct ec2_instance *instance)
     if (instance == NULL || instance->imds_disabled) {
         fail(reply, 403);
     } else if (strcmp(method, "PUT") == 0) {
+        reply->hops = (int)instance->imds_hops; /* Else containers inside get tokens, too. */
         put_token(reply, instance);
     } else if (!reads) {
         fail(reply, 405);
@@ -228,7 +232,8 @@ static int open_place(struct place *place, enum compute_listener what, int fd, s
                                       .listen_fd = fd,
                                       .handler = what == COMPUTE_IMDS ? on_metadata : on_api,
                                       .data = place,
-                                      .connections_max = CONNECTIONS_MAX},
+                                      .connections_max = CONNECTIONS_MAX,
+                                      .connections_per_peer_max = CONNECTIONS_PER_INSTANCE_MAX},
         &place->server, err);
 }
 
