@@ -122,7 +122,8 @@ static void delete_link(const struct site *site, const char *id, const char *vpc
     const char *const in_host[] = {"ip", "link", "delete", own, NULL};
     const char *const in_vpc[] = {"ip", "-n", namespace, "link", "delete", link, NULL};
 
-    site_links(id, link, own);
+    link_in_vpc(id, link);
+    site_link(site, id, own);
     run_program(in_host, SLICE_EMPTY, NULL, NULL);
     if (vpc[0] != '\0') {
         site_namespace(site, vpc, namespace);
@@ -159,7 +160,8 @@ static int make_link(const struct site *site, const struct warden_instance *inst
     struct buf text = {0};
     int rc;
 
-    site_links(instance->id, link, own);
+    link_in_vpc(instance->id, link);
+    site_link(site, instance->id, own);
     site_namespace(site, instance->vpc, namespace);
     address_text(instance->address, address);
     address_text(subnet_gateway(instance->subnet), gateway);
@@ -198,13 +200,13 @@ struct item {
 static int configure(const struct site *site, const struct warden_instance *instance, uint32_t slot,
                      const char *merged, struct lxc_container *container, struct error *err)
 {
-    char link[16], own[16], rootfs[PATH_BYTES + 8], idmap[2][64], address[ADDRESS_TEXT_BYTES];
+    char own[16], rootfs[PATH_BYTES + 8], idmap[2][64], address[ADDRESS_TEXT_BYTES];
     char gateway[ADDRESS_TEXT_BYTES], network[32], quota[32], cpu_max[64], memory[32],
         log[PATH_BYTES];
     char payload[128], monitor[128], name[64], hostname[64], init[512];
     long long quota_us = (long long)instance->cpu_millicores * QUOTA_PERIOD_US / 1000;
 
-    site_links(instance->id, link, own);
+    site_link(site, instance->id, own);
     site_container(site, instance->id, name);
     address_text(instance->address, address);
     address_text(subnet_gateway(instance->subnet), gateway);

@@ -15,7 +15,7 @@ static void add_address(struct buf *text, uint32_t address)
 
 static void add_ends(struct buf *text, const struct warden_vpc *vpc, const struct network_end *ends)
 {
-    char link[16], own[16];
+    char link[16];
     size_t count = 0;
 
     buf_add_z(text, "  set ends { type ifname . ipv4_addr;");
@@ -23,7 +23,7 @@ static void add_ends(struct buf *text, const struct warden_vpc *vpc, const struc
         if (ends[i].instance[0] == '\0') {
             continue;
         }
-        site_links(ends[i].instance, link, own);
+        link_in_vpc(ends[i].instance, link);
         buf_printf(text, "%s\"%s\" . ", count++ == 0 ? " elements = { " : ", ", link);
         add_address(text, ends[i].address);
     }
@@ -104,12 +104,12 @@ static void add_chain(struct buf *text, const struct warden_vpc *vpc, const stru
 static void add_jumps(struct buf *text, const struct warden_vpc *vpc,
                       const struct network_end *ends, const char *side, char chain)
 {
-    char link[16], own[16];
+    char link[16];
     size_t count = 0;
 
     for (uint32_t i = 0; i < vpc->end_count; i++) {
         if (ends[i].instance[0] != '\0') {
-            site_links(ends[i].instance, link, own);
+            link_in_vpc(ends[i].instance, link);
             if (count++ == 0) {
                 buf_printf(text, "    %s vmap { ", side);
             } else {
@@ -162,7 +162,7 @@ static void add_internet(struct buf *text, const struct warden_vpc *vpc,
 void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct network_end *ends,
              const struct network_rule *rules)
 {
-    char link[16], own[16];
+    char link[16];
 
     buf_add_z(text,
               "table inet " TABLE " {}\ndelete table inet " TABLE "\ntable inet " TABLE " {\n");
@@ -171,7 +171,7 @@ void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct networ
     add_internet(text, vpc, ends);
     for (uint32_t i = 0; i < vpc->end_count; i++) {
         if (ends[i].instance[0] != '\0') {
-            site_links(ends[i].instance, link, own);
+            link_in_vpc(ends[i].instance, link);
             add_chain(text, vpc, &ends[i], rules, true, link);
             add_chain(text, vpc, &ends[i], rules, false, link);
         }

@@ -35,8 +35,10 @@ void site_path(const struct site *site, char path[PATH_BYTES], const char *forma
 void site_container(const struct site *site, const char *id, char name[64]);
 /* "muster-<site>-vpc...": network namespaces. */
 void site_namespace(const struct site *site, const char *vpc, char name[64]);
-/* The two ends of an instance's link: in the VPC, and while the container does not have it. */
-void site_links(const char *instance, char vpc_end[16], char own_end[16]);
+/* The two ends of an instance's link: in the VPC's namespace, and, while the container does not have
+ * it, in the host's, where other sites' are, too. */
+void link_in_vpc(const char *instance, char name[16]);
+void site_link(const struct site *site, const char *instance, char name[16]);
 
 /* ids: is it @prefix and 8 to 17 hex digits? */
 bool id_has(const char *id, size_t room, const char *prefix);

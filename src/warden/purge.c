@@ -173,11 +173,11 @@ static void remove_empty_groups(void)
 
 static void end_instance(void *data, const char *name)
 {
-    char link[16], own[16];
+    char own[16];
     const char *const argv[] = {"ip", "link", "delete", own, NULL};
 
     if (id_has(name, WARDEN_ID_BYTES, "i-")) {
-        site_links(name, link, own);
+        site_link(data, name, own);
         run_program(argv, SLICE_EMPTY, NULL, NULL);
         rootfs_unmount(data, name);
     }

@@ -40,10 +40,14 @@ void site_namespace(const struct site *site, const char *vpc, char name[64])
     snprintf(name, 64, "muster-%s-%.30s", site->name, vpc);
 }
 
-void site_links(const char *instance, char vpc_end[16], char own_end[16])
+void link_in_vpc(const char *instance, char name[16])
 {
-    snprintf(vpc_end, 16, "m%.13s", instance + 2); /* After "i-". */
-    snprintf(own_end, 16, "n%.13s", instance + 2);
+    snprintf(name, 16, "m%.13s", instance + 2); /* After "i-". */
+}
+
+void site_link(const struct site *site, const char *instance, char name[16])
+{
+    snprintf(name, 16, "n%.6s%.8s", site->name, instance + 2);
 }
 
 bool id_has(const char *id, size_t room, const char *prefix)

@@ -21,11 +21,12 @@ struct uplink {
     char outside[IFNAMSIZ];
 };
 
-static struct uplink uplink_of(const char *vpc, uint32_t number)
+/* The site's name in it: a VPC's id may be another site's. */
+static struct uplink uplink_of(const struct site *site, int64_t number)
 {
-    struct uplink uplink = {.number = number};
+    struct uplink uplink = {.number = (uint32_t)number};
 
-    snprintf(uplink.outside, sizeof(uplink.outside), "mu-%.12s", vpc + strlen("vpc-"));
+    snprintf(uplink.outside, sizeof(uplink.outside), "mu-%.6s-%u", site->name, uplink.number % 1000);
     return uplink;
 }
 
@@ -177,6 +178,16 @@ static int add_link(const struct site *site, const char *vpc, const struct uplin
     return rc;
 }
 
+/* One that lost its number, or has a name of an earlier version's. */
+static void drop_inside(const struct site *site, const char *vpc)
+{
+    char namespace[64];
+    const char *const argv[] = {"ip", "-n", namespace, "link", "delete", INSIDE, NULL};
+
+    site_namespace(site, vpc, namespace);
+    run_program(argv, SLICE_EMPTY, NULL, NULL);
+}
+
 int uplink_ensure(const struct site *site, const char *vpc, struct error *err)
 {
     char egress[IFNAMSIZ], name[64];
@@ -187,10 +198,11 @@ int uplink_ensure(const struct site *site, const char *vpc, struct error *err)
     if (rc != 0) {
         return rc;
     }
-    uplink = uplink_of(vpc, (uint32_t)number);
+    uplink = uplink_of(site, number);
     if (there(&uplink)) {
         return 0;
     }
+    drop_inside(site, vpc);
     rc = load_table(site, err); /* First: the link opens nothing of the host. */
     if (rc == 0) {
         rc = add_link(site, vpc, &uplink, err);
@@ -215,10 +227,15 @@ int uplink_ensure(const struct site *site, const char *vpc, struct error *err)
 
 void uplink_drop(const struct site *site, const char *vpc)
 {
-    struct uplink uplink = uplink_of(vpc, 0);
+    struct uplink uplink;
     const char *const argv[] = {"ip", "link", "delete", uplink.outside, NULL};
     char path[PATH_BYTES];
+    int64_t number;
 
+    if (!read_number(site, vpc, &number)) {
+        return;
+    }
+    uplink = uplink_of(site, number);
     if (there(&uplink)) {
         run_program(argv, SLICE_EMPTY, NULL, NULL);
     }

@@ -122,8 +122,7 @@ class Site:
             'mounts': [line for line in mounts.splitlines() if self.state + '/' in line],
             'cgroups': [d for d, _, _ in os.walk('/sys/fs/cgroup') if f'muster-{self.name}-' in d],
             'processes': list(self.processes('').values()),
-            'links': [line for line in links.splitlines() if f'mu-{self.vpc[4:16]}' in line or any(
-                line.startswith((f'm{i[2:]}'[:14], f'n{i[2:]}'[:14])) for i in self.instances)],
+            'links': [line for line in links.splitlines() if line.startswith((f'mu-{self.name}-', f'n{self.name}'))],
             'loops': [line for line in subprocess.run(['losetup', '-a'], capture_output=True,
                                                       text=True).stdout.splitlines() if self.state in line],
             'locks': [d for d, _, _ in os.walk('/run/lxc') if d.endswith(self.state)],

@@ -211,6 +211,19 @@ static int check_user_data(struct ctx *ctx, struct plan *plan, struct error *err
     return rc;
 }
 
+static int check_metadata(const struct plan *plan, struct error *err)
+{
+    int64_t hops =
+        doc_int_or(doc_get(plan->in, M_MetadataOptions), M_HttpPutResponseHopLimit, 1);
+
+    return hops >= 1 && hops <= 64
+               ? 0
+               : error_api(err, "InvalidParameterValue",
+                           "Value (%lld) for parameter HttpPutResponseHopLimit is invalid. It "
+                           "must be between 1 and 64.",
+                           (long long)hops);
+}
+
 static int find_profile(struct ctx *ctx, struct plan *plan, struct error *err)
 {
     const struct doc *spec = doc_get(plan->in, M_IamInstanceProfile);
@@ -358,6 +371,7 @@ static int make_plan(struct ctx *ctx, const struct doc *in, const struct launch_
     rc = rc != 0 ? rc : find_groups(ctx, plan, err);
     rc = rc != 0 ? rc : find_profile(ctx, plan, err);
     rc = rc != 0 ? rc : check_user_data(ctx, plan, err);
+    rc = rc != 0 ? rc : check_metadata(plan, err);
     rc = rc != 0 ? rc
                  : tag_specs_check(plan->in,
                                    "instance;volume;network-interface;spot-instances-request;"
