@@ -17,54 +17,90 @@
 
 #define TRIES_MAX 500
 #define TRY_US 20000
-#define DEPTH_MAX 32
 
-static void each_child(const char *directory, int depth, bool (*fn)(const char *, int), bool *all)
+static DIR *open_in(int directory, const char *name)
 {
-    DIR *stream = opendir(directory);
-    const struct dirent *entry;
-    char path[PATH_BYTES];
+    int fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
 
-    while (stream != NULL && depth < DEPTH_MAX && (entry = readdir(stream)) != NULL) {
-        /* liblxc makes a ".lxc" for those who attach. */
-        if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 &&
-            strcmp(entry->d_name, "..") != 0 &&
-            snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name) < (int)sizeof(path)) {
-            *all &= fn(path, depth + 1);
-        }
+    if (stream == NULL && fd >= 0) {
+        close(fd);
     }
-    if (stream != NULL) {
-        closedir(stream);
-    }
+    return stream;
 }
 
-/* cgroup.kill (v2, from 5.14) takes all below at once; else each process of cgroup.procs. */
-static bool kill_group(const char *directory, int depth)
+/* The next group in @stream; liblxc makes a ".lxc" for those who attach. */
+static const struct dirent *next_group(DIR *stream)
 {
-    char path[PATH_BYTES + 16], line[64];
-    bool all = true;
-    int64_t pid;
-    FILE *file;
-    int fd;
+    const struct dirent *entry;
 
-    snprintf(path, sizeof(path), "%s/cgroup.kill", directory);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        bool done = write(fd, "1", 1) == 1;
-
-        close(fd);
-        if (done) {
-            return true;
+    while (stream != NULL && (entry = readdir(stream)) != NULL) {
+        if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 &&
+            strcmp(entry->d_name, "..") != 0) {
+            return entry;
         }
     }
-    snprintf(path, sizeof(path), "%s/freezer.state", directory); /* v1: the frozen do not die. */
-    fd = open(path, O_WRONLY | O_CLOEXEC);
+    return NULL;
+}
+
+/* An instance nests groups as deep as it likes, with names as long as it likes: no paths, no
+ * recursion, one descriptor. Groups do not move, so ".." leads back. */
+static void each_below(const char *top, void (*fn)(int directory))
+{
+    struct buf stack = {0}; /* Where to go on in each one above. */
+    DIR *stream = open_in(AT_FDCWD, top);
+
+    if (stream != NULL) {
+        fn(dirfd(stream));
+    }
+    while (stream != NULL) {
+        const struct dirent *entry = next_group(stream);
+        DIR *next;
+        off_t place;
+
+        if (entry != NULL) {
+            place = entry->d_off;
+            next = open_in(dirfd(stream), entry->d_name);
+            if (next == NULL) {
+                continue; /* It has just gone. */
+            }
+            fn(dirfd(next));
+            buf_add(&stack, slice_of((const char *)&place, sizeof(place)));
+        } else if (stack.bytes > 0) {
+            stack.bytes -= sizeof(place);
+            memcpy(&place, stack.data + stack.bytes, sizeof(place));
+            next = open_in(dirfd(stream), "..");
+            if (next != NULL) {
+                seekdir(next, place);
+            }
+        } else {
+            next = NULL;
+        }
+        closedir(stream);
+        stream = next;
+    }
+    buf_close(&stack);
+}
+
+static bool write_in(int directory, const char *file, const char *text)
+{
+    int fd = openat(directory, file, O_WRONLY | O_CLOEXEC);
+    bool done = fd >= 0 && write(fd, text, strlen(text)) > 0;
+
     if (fd >= 0) {
-        all &= write(fd, "THAWED", 6) == 6;
         close(fd);
     }
-    snprintf(path, sizeof(path), "%s/cgroup.procs", directory);
-    file = fopen(path, "re");
+    return done;
+}
+
+static void kill_one(int directory)
+{
+    int fd = openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    char line[64];
+    int64_t pid;
+
+    write_in(directory, "freezer.state", "THAWED"); /* v1: the frozen do not die. */
     while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
         if (text_to_i64(slice_trim(slice_z(line)), 2, INT32_MAX, &pid, NULL) == 0) {
             kill((pid_t)pid, SIGKILL);
@@ -73,17 +109,61 @@ static bool kill_group(const char *directory, int depth)
     if (file != NULL) {
         fclose(file);
     }
-    each_child(directory, depth, kill_group, &all);
-    return all;
 }
 
-/* Depth first; false while something is busy. */
-static bool remove_group(const char *directory, int depth)
+/* cgroup.kill (v2, from 5.14) takes all below at once; else each process of cgroup.procs. */
+static bool kill_group(const char *path)
 {
-    bool done = true;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool done = fd >= 0 && write_in(fd, "cgroup.kill", "1");
 
-    each_child(directory, depth, remove_group, &done);
-    return (rmdir(directory) == 0 || errno == ENOENT) && done;
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (!done) {
+        each_below(path, kill_one);
+    }
+    return true;
+}
+
+/* Depth first; false while something is busy. Always the first one there is: when it cannot be
+ * removed, those below it come first. */
+static bool remove_group(const char *path)
+{
+    DIR *stream = open_in(AT_FDCWD, path);
+    size_t depth = 0;
+    bool busy = false;
+
+    while (stream != NULL && !busy) {
+        const struct dirent *entry = next_group(stream);
+        DIR *next = NULL;
+
+        if (entry == NULL && depth == 0) {
+            break;
+        }
+        if (entry == NULL) {
+            next = open_in(dirfd(stream), "..");
+            depth--;
+        } else if (unlinkat(dirfd(stream), entry->d_name, AT_REMOVEDIR) == 0 || errno == ENOENT) {
+            rewinddir(stream);
+            continue;
+        } else {
+            DIR *inside = open_in(dirfd(stream), entry->d_name);
+
+            busy = next_group(inside) == NULL; /* Processes hold it. */
+            if (inside != NULL) {
+                rewinddir(inside);
+            }
+            next = inside;
+            depth++;
+        }
+        closedir(stream);
+        stream = next;
+    }
+    if (stream != NULL) {
+        closedir(stream);
+    }
+    return !busy && (rmdir(path) == 0 || errno == ENOENT);
 }
 
 bool cgroups_point(const char *line, char *point, size_t room)
@@ -104,7 +184,7 @@ bool cgroups_point(const char *line, char *point, size_t room)
 }
 
 /* In every hierarchy; false when @fn said so. */
-static bool each_group(const char *container, bool (*fn)(const char *, int))
+static bool each_group(const char *container, bool (*fn)(const char *))
 {
     static const char *const parts[] = {"i", "mon"};
     char line[PATH_BYTES], point[256], path[PATH_BYTES];
@@ -115,7 +195,7 @@ static bool each_group(const char *container, bool (*fn)(const char *, int))
         for (size_t i = 0; cgroups_point(line, point, sizeof(point)) && i < COUNT_OF(parts); i++) {
             snprintf(path, sizeof(path), "%s/muster/%s/%s", point, parts[i], container);
             if (access(path, F_OK) == 0) {
-                done &= fn(path, 0);
+                done &= fn(path);
             }
         }
     }
@@ -123,6 +203,22 @@ static bool each_group(const char *container, bool (*fn)(const char *, int))
         fclose(file);
     }
     return done;
+}
+
+void cgroups_write(const char *part, const char *container, const char *file, const char *text)
+{
+    char line[PATH_BYTES], point[256], path[PATH_BYTES];
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+
+    while (mounts != NULL && fgets(line, sizeof(line), mounts) != NULL) {
+        if (cgroups_point(line, point, sizeof(point))) {
+            snprintf(path, sizeof(path), "%s/muster/%s/%s/%s", point, part, container, file);
+            write_in(AT_FDCWD, path, text);
+        }
+    }
+    if (mounts != NULL) {
+        fclose(mounts);
+    }
 }
 
 void cgroups_kill(const char *container)

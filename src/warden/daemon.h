@@ -16,6 +16,7 @@ struct daemon {
     int socket;          /* To musterd; -1 while it is down. */
     uint32_t generation; /* Which musterd it is: answers to an earlier one are not for it. */
     bool stopping;
+    bool is_child; /* Of a request: it may wait. */
 };
 
 extern struct daemon warden;
@@ -59,6 +60,7 @@ void requests_take(size_t bytes); /* Of requests_room(). */
 char *requests_room(void);        /* WARDEN_MESSAGE_BYTES_MAX bytes. */
 void requests_reaped(pid_t pid, int status);
 void requests_deadlines(int64_t now_ms);
+void requests_forsaken(void); /* Who asked has ended. */
 /* What belongs to the warden alone must not live on in a child, nor in what it starts. */
 void become_child(void);
 
@@ -66,6 +68,7 @@ void become_child(void);
 void supervise_open(int argc, char **argv, int listen_fd);
 void supervise_tick(int64_t now_ms); /* Starts it when it is due. */
 void supervise_reaped(pid_t pid, int status);
+void supervise_kill(void);  /* It does not listen any more. */
 void supervise_close(void); /* SIGTERM, five seconds, SIGKILL. */
 
 #endif /* WARDEN_DAEMON_H */

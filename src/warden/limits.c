@@ -66,6 +66,31 @@ void sysctl_set(const char *name, int64_t wanted)
     write_number(path, wanted);
 }
 
+void sysctl_raise_shared(void)
+{
+    /* All that instances make in user namespaces counts against root as well, whose limit is then
+     * one for all of them, and for the host's services. What they make is charged to their memory
+     * (from Linux 5.15), which is limited for each. */
+    static const char *const counted[] = {
+        "fs/inotify/max_user_instances", "fs/inotify/max_user_watches", "user/max_user_namespaces",
+        "user/max_pid_namespaces",       "user/max_net_namespaces",     "user/max_mnt_namespaces",
+        "user/max_uts_namespaces",       "user/max_ipc_namespaces",     "user/max_cgroup_namespaces",
+        "user/max_time_namespaces",      "user/max_fanotify_groups",    "user/max_fanotify_marks",
+    };
+    char path[256];
+    int64_t now;
+
+    for (size_t i = 0; i < COUNT_OF(counted); i++) {
+        snprintf(path, sizeof(path), "/proc/sys/%.200s", counted[i]);
+        if (read_number(path, &now) && now > 0) { /* 0: somebody forbids it. */
+            sysctl_set(counted[i], INT32_MAX);
+        }
+    }
+    sysctl_set("fs/file-max", INT64_MAX); /* As systemd does; files are charged, too. */
+    sysctl_set("kernel/pid_max", 4194304); /* 2048 for each instance. */
+    sysctl_set("net/ipv4/neigh/default/gc_thresh3", 262144);
+}
+
 static void restore(void *data, const char *name)
 {
     char path[512], note[512], text[64];

@@ -163,8 +163,7 @@ static int run(const struct options *options, int argc, char **argv, struct erro
     if (rc != 0) {
         return rc;
     }
-    /* Instances with systemd take three each, all of root's: 128 ends at about 40 instances. */
-    sysctl_set("fs/inotify/max_user_instances", 4096);
+    sysctl_raise_shared();
     for (size_t i = 0; i < COUNT_OF(controllers); i++) {
         struct error problem;
 

@@ -1,12 +1,37 @@
 /* Answers and news to musterd. */
 #include "warden/daemon.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#define PATIENCE_MS 5000 /* A loop that does not turn for so long is dead, or hostile. */
+
+/* The loop waits for nobody for long: it has others to serve, and musterd to end. */
+static void send_all(const struct msghdr *out)
+{
+    int64_t end_ms = time_boot_ms() + PATIENCE_MS;
+    int flags = MSG_NOSIGNAL | (warden.is_child ? 0 : MSG_DONTWAIT);
+
+    while (sendmsg(warden.socket, out, flags) < 0) {
+        struct pollfd room = {.fd = warden.socket, .events = POLLOUT};
+
+        if (errno != EAGAIN) {
+            log_warn("warden.send reason=\"%s\"", strerror(errno));
+            return;
+        }
+        if (time_boot_ms() >= end_ms) {
+            log_error("musterd.deaf: it is killed");
+            supervise_kill();
+            return;
+        }
+        poll(&room, 1, 50);
+    }
+}
 
 void message_send(uint32_t op, uint64_t serial, int code, const char *text, struct slice payload,
                   const int *fds, size_t fd_count)
@@ -38,8 +63,8 @@ void message_send(uint32_t op, uint64_t serial, int code, const char *text, stru
         cmsg->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
         memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * fd_count);
     }
-    if (warden.socket >= 0 && sendmsg(warden.socket, &out, MSG_NOSIGNAL) < 0) {
-        log_warn("warden.send reason=\"%s\"", strerror(errno));
+    if (warden.socket >= 0) {
+        send_all(&out);
     }
 }
 

@@ -80,6 +80,8 @@ void process_kill(struct process process, int signal);
  * False when something is left. */
 bool cgroups_end(const char *container);
 void cgroups_kill(const char *container); /* Without waiting. */
+/* Into @file of "muster/@part/@container", in whatever hierarchies have it. */
+void cgroups_write(const char *part, const char *container, const char *file, const char *text);
 /* Can a group with a limit of @controller ("cpu", "memory", "pids") be made, in either layout? */
 int cgroups_try(const char *controller, struct error *err);
 /* v2: from the root that is mounted at @point to those below. */
@@ -93,6 +95,8 @@ bool cgroups_mount(FILE *mountinfo, const char *controller, char *point, size_t 
 
 /* limits.c: "fs/inotify/max_user_instances" to at least @wanted. */
 void sysctl_set(const char *name, int64_t wanted);
+/* Limits that all instances share, so that one cannot take all of them. */
+void sysctl_raise_shared(void);
 void sysctl_restore(void);
 
 /* block.c: the lowest free block, or the one that is the site's already. */

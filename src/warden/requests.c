@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define CHILDREN_MAX 64
+#define EXECS_MAX 48 /* Of them: commands may last for days. */
+#define FORSAKEN_MS 60000
 #define DEADLINE_MS 120000
 #define IMAGE_DEADLINE_MS 600000
 
@@ -23,7 +25,7 @@ struct child {
     uint32_t op;
     int64_t deadline_ms;
     uint32_t generation;
-    char id[WARDEN_ID_BYTES]; /* The instance to watch once it runs. */
+    char id[WARDEN_ID_BYTES]; /* The instance to watch once it runs, or that is frozen meanwhile. */
 };
 
 static struct child children[CHILDREN_MAX];
@@ -34,14 +36,19 @@ char *requests_room(void)
     return message;
 }
 
-static struct child *free_child(void)
+static struct child *free_child(uint32_t op)
 {
+    struct child *found = NULL;
+    size_t execs = 0;
+
     for (size_t i = 0; i < CHILDREN_MAX; i++) {
         if (children[i].pid == 0) {
-            return &children[i];
+            found = &children[i];
+        } else {
+            execs += children[i].op == WARDEN_EXEC;
         }
     }
-    return NULL;
+    return op == WARDEN_EXEC && execs >= EXECS_MAX ? NULL : found;
 }
 
 /* What belongs to the warden alone must not live on in a child, nor in what it starts. */
@@ -55,6 +62,7 @@ void become_child(void)
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
     setsid();
+    warden.is_child = true;
 }
 
 struct inventory {
@@ -220,7 +228,8 @@ static void start_child(const struct warden_header *header, const char *payload)
 {
     const struct warden_instance *instance = (const void *)payload;
     const struct warden_exec *exec = (const void *)payload;
-    struct child *child = free_child();
+    const struct warden_image *image = (const void *)payload;
+    struct child *child = free_child(header->op);
     struct error err = {0};
 
     if (child == NULL) {
@@ -239,6 +248,9 @@ static void start_child(const struct warden_header *header, const char *payload)
         } else {
             watch_end(instance->id); /* This end is wanted. */
         }
+    }
+    if (header->op == WARDEN_IMAGE) {
+        memcpy(child->id, image->instance, sizeof(child->id));
     }
     child->pid = fork();
     if (child->pid == 0) {
@@ -284,11 +296,23 @@ void requests_take(size_t bytes)
     }
 }
 
+static void unfreeze(const char *instance)
+{
+    if (fork() == 0) {
+        become_child();
+        instance_adopt(&warden.site, instance);
+        _exit(0);
+    }
+}
+
 static void on_child_ended(struct child *child, int status)
 {
     struct child done = *child;
 
     child->pid = 0;
+    if (WIFSIGNALED(status) && done.op == WARDEN_IMAGE) {
+        unfreeze(done.id);
+    }
     if (WIFSIGNALED(status) && done.generation == warden.generation) {
         struct warden_header header = {.op = done.op, .serial = done.serial};
         struct error err = {0};
@@ -297,7 +321,8 @@ static void on_child_ended(struct child *child, int status)
         message_answer(&header, &err);
         return;
     }
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && done.id[0] != '\0') {
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && done.op == WARDEN_INSTANCE &&
+        done.id[0] != '\0') {
         watch_begin(done.id);
     }
 }
@@ -307,6 +332,17 @@ void requests_reaped(pid_t pid, int status)
     for (size_t i = 0; i < CHILDREN_MAX; i++) {
         if (children[i].pid == pid) {
             on_child_ended(&children[i], status);
+        }
+    }
+}
+
+void requests_forsaken(void)
+{
+    int64_t end_ms = time_boot_ms() + FORSAKEN_MS;
+
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        if (children[i].pid > 0 && children[i].op == WARDEN_EXEC) {
+            children[i].deadline_ms = min_i64(children[i].deadline_ms, end_ms);
         }
     }
 }

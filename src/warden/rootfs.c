@@ -2,6 +2,7 @@
  * under an upper layer of its own in a sparse file system of the size asked for. */
 #include "warden/private.h"
 
+#include "base/log.h"
 #include "base/text.h"
 
 #include <dirent.h>
@@ -308,6 +309,10 @@ int rootfs_mount(const struct site *site, const struct warden_instance *instance
     if (rc == 0) {
         rc = mount_disk(site, instance, *slot, err);
     }
+    /* Its files are its own business, not that of the host's users: only its range gets there. */
+    if (rc == 0 && (chown(path, 0, first_uid(*slot)) != 0 || chmod(path, 0710) != 0)) {
+        rc = error_errno(err, "%s", path);
+    }
     site_path(site, merged, "instances/%s/merged", instance->id);
     if (rc == 0) {
         rc = make_directory(merged, 0755, err);
@@ -425,6 +430,11 @@ int rootfs_prepare_base(const struct site *site, struct error *err)
     while (slice_next(&text, '\n', &line)) {
         buf_clear(&list);
         buf_printf(&list, "%.*s\n", SLICE_ARG(line)); /* The last line is the path. */
+    }
+    if (snprintf(path, sizeof(path), "%.*s/..", SLICE_ARG(slice_trim(buf_slice(&list)))) <
+            (int)sizeof(path) &&
+        chmod(path, 0700) != 0) { /* Its setuid programs are never updated. */
+        log_warn("image.open path=%s", path);
     }
     site_path(site, path, "images/ami-0deb1a12000000000");
     rc = make_directory(path, 0711, err);

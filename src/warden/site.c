@@ -91,8 +91,20 @@ static int read_name(struct site *site, bool make, struct error *err)
 
 int site_open(struct site *site, const char *state_dir, bool make, struct error *err)
 {
-    static const char *const directories[] = {"instances", "images",  "lxc", "haproxy",
-                                              "locks",     "uplinks", "log"};
+    /* Images hold programs that are setuid root as an instance left them, and here their owner is
+     * the host's root: nobody else gets there. */
+    static const struct {
+        const char *name;
+        mode_t mode;
+    } directories[] = {
+        {"instances", 0711},
+        {"images",    0700},
+        {"lxc",       0711},
+        {"haproxy",   0711},
+        {"locks",     0700},
+        {"uplinks",   0700},
+        {"log",       0711},
+    };
     char path[PATH_BYTES];
     const struct passwd *user;
     int rc;
@@ -121,8 +133,8 @@ int site_open(struct site *site, const char *state_dir, bool make, struct error 
     }
     site->haproxy_uid = user->pw_uid;
     for (size_t i = 0; i < COUNT_OF(directories); i++) {
-        site_path(site, path, "%s", directories[i]);
-        rc = make_directory(path, 0711, err);
+        site_path(site, path, "%s", directories[i].name);
+        rc = make_directory(path, directories[i].mode, err);
         if (rc != 0) {
             return rc;
         }
@@ -194,19 +206,35 @@ int make_directory(const char *path, mode_t mode, struct error *err)
     return chmod(path, mode) == 0 ? 0 : error_errno(err, "%s", path);
 }
 
-static void remove_at(int parent, const char *name, dev_t device, int depth)
+/* What lies deeper, for an instance may nest without end, is moved up, and removed in a next turn. */
+#define DEPTH_MAX 200
+
+struct removal {
+    dev_t device;
+    int top;
+    unsigned moved;
+};
+
+static void remove_at(int parent, const char *name, struct removal *removal, int depth)
 {
     struct stat status;
     struct dirent *entry;
     DIR *directory;
     int fd;
 
-    if (depth > 256 || fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
-        status.st_dev != device) {
+    if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+        status.st_dev != removal->device) {
         return;
     }
     if (!S_ISDIR(status.st_mode)) {
         unlinkat(parent, name, 0);
+        return;
+    }
+    if (depth > DEPTH_MAX) {
+        char up[32];
+
+        snprintf(up, sizeof(up), ".muster-deep-%u", removal->moved);
+        removal->moved += renameat(parent, name, removal->top, up) == 0;
         return;
     }
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -216,7 +244,7 @@ static void remove_at(int parent, const char *name, dev_t device, int depth)
     }
     while ((entry = readdir(directory)) != NULL) {
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-            remove_at(fd, entry->d_name, device, depth + 1);
+            remove_at(fd, entry->d_name, removal, depth + 1);
         }
     }
     closedir(directory);
@@ -225,10 +253,20 @@ static void remove_at(int parent, const char *name, dev_t device, int depth)
 
 void remove_tree(const char *path)
 {
+    struct removal removal = {.top = -1};
     struct stat status;
 
-    if (lstat(path, &status) == 0) {
-        remove_at(AT_FDCWD, path, status.st_dev, 0);
+    if (lstat(path, &status) != 0) {
+        return;
+    }
+    removal.device = status.st_dev;
+    removal.top = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    do {
+        removal.moved = 0;
+        remove_at(AT_FDCWD, path, &removal, 0);
+    } while (removal.moved > 0);
+    if (removal.top >= 0) {
+        close(removal.top);
     }
 }
 

@@ -103,6 +103,7 @@ static void on_ended(int status)
     close(warden.socket);
     warden.socket = -1;
     musterd.pid = 0;
+    requests_forsaken();
     if (warden.generation == 1 && WIFEXITED(status) &&
         (WEXITSTATUS(status) == 2 || (WEXITSTATUS(status) == 1 && ran_ms < 500))) {
         warden.stopping = true; /* It said why; another try would say the same. */
@@ -125,6 +126,13 @@ void supervise_tick(int64_t now_ms)
 {
     if (musterd.pid == 0 && !warden.stopping && now_ms >= musterd.restart_at_ms) {
         start();
+    }
+}
+
+void supervise_kill(void)
+{
+    if (musterd.pid > 0) {
+        kill(musterd.pid, SIGKILL);
     }
 }
 
