@@ -45,12 +45,12 @@ struct http_server_options {
     int listen_fd; /* Listening; taken: closed with the server, also when opening fails. */
     http_handler_fn *handler;
     void *data;
-    size_t body_bytes_max;          /* 0: 1 MiB. */
-    size_t connection_memory_bytes; /* Request line and headers; 0: 32 KiB. */
-    unsigned connections_max;       /* 0: 1000. */
+    size_t body_bytes_max;             /* 0: 1 MiB. */
+    size_t connection_memory_bytes;    /* Request line and headers; 0: 32 KiB. */
+    unsigned connections_max;          /* 0: 1000. */
     unsigned connections_per_peer_max; /* From one address; 0: as many as there are. */
-    unsigned idle_s_max;            /* Keep-alive without a request; 0: 75. */
-    unsigned request_s_max;         /* From the first byte until the body is there; 0: 30. */
+    unsigned idle_s_max;               /* Keep-alive without a request; 0: 75. */
+    unsigned request_s_max;            /* From the first byte until the body is there; 0: 30. */
 };
 
 /* Make a listening socket for @address:@port (0: any). The caller owns *@fd. ERR_SYSTEM says why
@@ -75,8 +75,8 @@ struct slice http_header(const struct http_request *request, const char *name);
 typedef void http_header_fn(void *data, struct slice name, struct slice value);
 void http_headers_each(const struct http_request *request, http_header_fn *fn, void *data);
 
-/* How many routers the packets of the answer may pass; 0: as many as usual. Holds for the connection
- * until it is said again. */
+/* How many routers the packets of the answer may pass; 0: as many as usual. Holds for the
+ * connection until it is said again. */
 void http_response_hops(struct http_request *request, int hops);
 
 /* Answer. Everything is copied; headers end with a NULL name (NULL: none). Once per request, which

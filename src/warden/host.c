@@ -233,7 +233,7 @@ static int check_nft(struct error *err)
     }
     end.group_count = 1;
     vpc.rule_count = 1;
-    nft_vpc(&text, &vpc, &end, &rule);
+    nft_vpc(&text, &vpc, &end, &rule, false);
     nft_host(&text, &site, &published, 1);
     rc = run_program(argv, buf_slice(&text), NULL, err);
     buf_close(&text);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,6 +20,9 @@
 
 #define SHUTDOWN_S 10
 #define QUOTA_PERIOD_US 100000
+#define MONITOR_MILLICORES 500 /* An instance that reboots for ever keeps its monitor busy. */
+#define GROUPS_MAX "10000"
+#define GROUP_DEPTH_MAX "64"
 #define API_IN_VPC "http://169.254.169.252:4566"
 
 static struct lxc_container *container_of(const struct site *site, const char *id)
@@ -190,6 +194,67 @@ static int make_link(const struct site *site, const struct warden_instance *inst
     return rc;
 }
 
+/* Limits. */
+
+/* Counted for each user of an instance, and again for all instances together, against what root had
+ * when it made their user namespaces: that is lifted in the process that starts one, and the
+ * instance's first process gets it back. */
+static const struct {
+    int resource;
+    const char *key;
+} shared[] = {
+    {RLIMIT_MEMLOCK,    "lxc.prlimit.memlock"   },
+    {RLIMIT_MSGQUEUE,   "lxc.prlimit.msgqueue"  },
+    {RLIMIT_NPROC,      "lxc.prlimit.nproc"     },
+    {RLIMIT_SIGPENDING, "lxc.prlimit.sigpending"},
+};
+
+static void print_limit(char text[24], rlim_t limit)
+{
+    if (limit == RLIM_INFINITY) {
+        snprintf(text, 24, "unlimited");
+    } else {
+        snprintf(text, 24, "%llu", (unsigned long long)limit);
+    }
+}
+
+static void lift_shared_limits(struct lxc_container *container)
+{
+    const struct rlimit lifted = {RLIM_INFINITY, RLIM_INFINITY};
+
+    for (size_t i = 0; i < COUNT_OF(shared); i++) {
+        char soft[24], hard[24], both[64];
+        struct rlimit now;
+
+        if (getrlimit((__rlimit_resource_t)shared[i].resource, &now) == 0 &&
+            setrlimit((__rlimit_resource_t)shared[i].resource, &lifted) == 0) {
+            print_limit(soft, now.rlim_cur);
+            print_limit(hard, now.rlim_max);
+            snprintf(both, sizeof(both), "%s:%s", soft, hard);
+            container->set_config_item(container, shared[i].key, both);
+        }
+    }
+}
+
+/* What liblxc has no words for, or refuses to start without. No swap: it would be the host's. */
+static void limit_groups(const struct site *site, const struct warden_instance *instance)
+{
+    char name[64], memory[32], quota[32], both[64];
+
+    site_container(site, instance->id, name);
+    snprintf(memory, sizeof(memory), "%lld", (long long)instance->memory_bytes);
+    snprintf(quota, sizeof(quota), "%d", MONITOR_MILLICORES * QUOTA_PERIOD_US / 1000);
+    snprintf(both, sizeof(both), "%s %d", quota, QUOTA_PERIOD_US);
+    cgroups_write("i", name, "memory.memsw.limit_in_bytes", memory);
+    cgroups_write("i", name, "memory.swap.max", "0");
+    cgroups_write("i", name, "cgroup.max.descendants", GROUPS_MAX);
+    cgroups_write("i", name, "cgroup.max.depth", GROUP_DEPTH_MAX);
+    cgroups_write("mon", name, "cpu.cfs_quota_us", quota);
+    cgroups_write("mon", "", "../cgroup.subtree_control", "+cpu"); /* v2: muster, muster/mon. */
+    cgroups_write("mon", "", "cgroup.subtree_control", "+cpu");
+    cgroups_write("mon", name, "cpu.max", both);
+}
+
 /* Configuration. */
 
 struct item {
@@ -344,6 +409,7 @@ static int start(const struct site *site, const struct warden_instance *instance
     if (rc == 0) {
         /* liblxc writes id maps itself where it finds no newuidmap: no /etc/subuid is needed. */
         setenv("PATH", "/usr/sbin:/sbin", 1);
+        lift_shared_limits(container);
         container->want_daemonize(container, true);
         if (!container->start(container, 0, NULL)) {
             add_reason(site, instance->id, &reason);
@@ -352,7 +418,9 @@ static int start(const struct site *site, const struct warden_instance *instance
     }
     lxc_container_put(container);
     buf_close(&reason);
-    if (rc != 0) {
+    if (rc == 0) {
+        limit_groups(site, instance);
+    } else {
         delete_link(site, instance->id, instance->vpc);
     }
     return rc;

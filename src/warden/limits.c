@@ -72,10 +72,12 @@ void sysctl_raise_shared(void)
      * one for all of them, and for the host's services. What they make is charged to their memory
      * (from Linux 5.15), which is limited for each. */
     static const char *const counted[] = {
-        "fs/inotify/max_user_instances", "fs/inotify/max_user_watches", "user/max_user_namespaces",
-        "user/max_pid_namespaces",       "user/max_net_namespaces",     "user/max_mnt_namespaces",
-        "user/max_uts_namespaces",       "user/max_ipc_namespaces",     "user/max_cgroup_namespaces",
-        "user/max_time_namespaces",      "user/max_fanotify_groups",    "user/max_fanotify_marks",
+        "fs/inotify/max_user_instances", "fs/inotify/max_user_watches",
+        "user/max_user_namespaces",      "user/max_pid_namespaces",
+        "user/max_net_namespaces",       "user/max_mnt_namespaces",
+        "user/max_uts_namespaces",       "user/max_ipc_namespaces",
+        "user/max_cgroup_namespaces",    "user/max_time_namespaces",
+        "user/max_fanotify_groups",      "user/max_fanotify_marks",
     };
     char path[256];
     int64_t now;
@@ -86,7 +88,7 @@ void sysctl_raise_shared(void)
             sysctl_set(counted[i], INT32_MAX);
         }
     }
-    sysctl_set("fs/file-max", INT64_MAX); /* As systemd does; files are charged, too. */
+    sysctl_set("fs/file-max", INT64_MAX);  /* As systemd does; files are charged, too. */
     sysctl_set("kernel/pid_max", 4194304); /* 2048 for each instance. */
     sysctl_set("net/ipv4/neigh/default/gc_thresh3", 262144);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #define TABLE "muster"
+#define FLOWS_PER_INSTANCE_MAX 8192 /* The kernel's table has 262144 for the whole VPC. */
 
 static void add_address(struct buf *text, uint32_t address)
 {
@@ -159,8 +160,20 @@ static void add_internet(struct buf *text, const struct warden_vpc *vpc,
               "    oifname \"up0\" masquerade\n  }\n");
 }
 
+/* As on AWS an instance has so many tracked connections, whoever it has them with: more would be
+ * those of its neighbours. */
+static void add_flows(struct buf *text)
+{
+    buf_printf(text,
+               "  set flows { type ipv4_addr; size %d; flags dynamic; }\n"
+               "  chain m_flows {\n    type filter hook prerouting priority mangle; policy accept;"
+               "\n    iifname \"m*\" ct state new add @flows { ip saddr ct count over %d } drop\n"
+               "  }\n",
+               ENDS_PER_VPC_MAX, FLOWS_PER_INSTANCE_MAX);
+}
+
 void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct network_end *ends,
-             const struct network_rule *rules)
+             const struct network_rule *rules, bool flows)
 {
     char link[16];
 
@@ -181,6 +194,9 @@ void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct networ
               "  chain m_raw {\n    type filter hook prerouting priority raw; policy accept;\n"
               "    iifname \"m*\" ip saddr 0.0.0.0/0 iifname . ip saddr != @ends drop\n"
               "    iifname \"m*\" meta nfproto ipv6 drop\n  }\n");
+    if (flows) {
+        add_flows(text);
+    }
     buf_add_z(text, "  chain m_forward {\n"
                     "    type filter hook forward priority filter; policy drop;\n"
                     "    ct state established,related accept\n    ct state invalid drop\n");

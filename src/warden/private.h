@@ -35,8 +35,8 @@ void site_path(const struct site *site, char path[PATH_BYTES], const char *forma
 void site_container(const struct site *site, const char *id, char name[64]);
 /* "muster-<site>-vpc...": network namespaces. */
 void site_namespace(const struct site *site, const char *vpc, char name[64]);
-/* The two ends of an instance's link: in the VPC's namespace, and, while the container does not have
- * it, in the host's, where other sites' are, too. */
+/* The two ends of an instance's link: in the VPC's namespace, and, while the container does not
+ * have it, in the host's, where other sites' are, too. */
 void link_in_vpc(const char *instance, char name[16]);
 void site_link(const struct site *site, const char *instance, char name[16]);
 
@@ -155,8 +155,9 @@ int host_table_write(const struct site *site, const struct published *published,
                      struct error *err);
 
 /* nft.c: pure writers. */
+/* @flows: bound each instance's connections, for which the kernel needs nft_connlimit. */
 void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct network_end *ends,
-             const struct network_rule *rules);
+             const struct network_rule *rules, bool flows);
 void nft_host(struct buf *text, const struct site *site, const struct published *published,
               size_t count);
 /* The host's table for uplinks, "muster-<site>-out". */

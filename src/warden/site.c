@@ -206,7 +206,8 @@ int make_directory(const char *path, mode_t mode, struct error *err)
     return chmod(path, mode) == 0 ? 0 : error_errno(err, "%s", path);
 }
 
-/* What lies deeper, for an instance may nest without end, is moved up, and removed in a next turn. */
+/* What lies deeper, for an instance may nest without end, is moved up, and removed in a next turn.
+ */
 #define DEPTH_MAX 200
 
 struct removal {

@@ -26,7 +26,8 @@ static struct uplink uplink_of(const struct site *site, int64_t number)
 {
     struct uplink uplink = {.number = (uint32_t)number};
 
-    snprintf(uplink.outside, sizeof(uplink.outside), "mu-%.6s-%u", site->name, uplink.number % 1000);
+    snprintf(uplink.outside, sizeof(uplink.outside), "mu-%.6s-%u", site->name,
+             uplink.number % 1000);
     return uplink;
 }
 

@@ -20,6 +20,7 @@
 #define IMDS_PORT 80
 #define API_PORT 4566
 #define DNS_PORT 53
+#define VPCS_MAX 64 /* As the compute driver has it. */
 
 static bool namespace_exists(const char *name)
 {
@@ -52,6 +53,7 @@ static int set_sysctls(const struct site *site, const char *vpc)
         {"/proc/sys/net/ipv4/conf/all/rp_filter",          "1"},
         {"/proc/sys/net/ipv4/conf/default/rp_filter",      "1"},
         {"/proc/sys/net/ipv4/ip_nonlocal_bind",            "1"},
+        {"/proc/sys/net/ipv4/conf/all/accept_redirects",   "0"},
     };
     int status = 0;
     pid_t child = fork();
@@ -77,15 +79,28 @@ static int set_sysctls(const struct site *site, const char *vpc)
     return status;
 }
 
+static void count_name(void *data, const char *name)
+{
+    (void)name;
+    ++*(size_t *)data;
+}
+
 static int add_namespace(const struct site *site, const char *vpc, const char *name, bool *made,
                          struct error *err)
 {
     const char *const argv[] = {"ip", "netns", "add", name, NULL};
+    char prefix[64];
+    size_t count = 0;
     int rc;
 
     *made = !namespace_exists(name);
     if (!*made) {
         return 0;
+    }
+    site_namespace(site, "vpc-", prefix);
+    each_name("/run/netns", prefix, count_name, &count);
+    if (count >= VPCS_MAX) {
+        return error_set(err, ERR_SYSTEM, "at most %d VPCs", VPCS_MAX);
     }
     rc = run_program(argv, SLICE_EMPTY, NULL, err);
     if (rc == 0) {
@@ -128,17 +143,21 @@ static int load_rules(const struct site *site, const struct warden_vpc *vpc,
                       const struct network_end *ends, const struct network_rule *rules,
                       struct error *err)
 {
+    static const char *const argv[] = {"nft", "-f", "-", NULL};
     struct buf text = {0};
     int status = 0;
     pid_t child = fork();
 
     if (child == 0) {
-        static const char *const argv[] = {"nft", "-f", "-", NULL};
-
         if (enter_namespace(site, vpc->id, NULL) != 0) {
             _exit(1);
         }
-        nft_vpc(&text, vpc, ends, rules);
+        nft_vpc(&text, vpc, ends, rules, true);
+        if (run_program(argv, buf_slice(&text), NULL, err) == 0) {
+            _exit(0);
+        }
+        buf_clear(&text);
+        nft_vpc(&text, vpc, ends, rules, false);
         if (run_program(argv, buf_slice(&text), NULL, err) != 0) {
             fprintf(stderr, "%s\n", err == NULL ? "nft" : err->message);
             _exit(1);

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     if (warden_check(message, bytes) && header->op == WARDEN_VPC) {
         const struct network_end *ends = (const void *)(vpc + 1);
 
-        nft_vpc(&text, vpc, ends, (const void *)(ends + vpc->end_count));
+        nft_vpc(&text, vpc, ends, (const void *)(ends + vpc->end_count), true);
     }
     buf_close(&text);
     free(message);

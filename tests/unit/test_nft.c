@@ -72,7 +72,7 @@ static struct slice written(struct buf *text, void (*write)(struct buf *))
 
 static void write_vpc(struct buf *text)
 {
-    nft_vpc(text, &vpc, ends, rules);
+    nft_vpc(text, &vpc, ends, rules, true);
 }
 
 static void check_has(const char *wanted, bool there)
@@ -97,6 +97,7 @@ static void groups(void **state)
          "ip saddr 10.0.1.0/24 ip protocol udp accept ip protocol icmp accept drop }"),
         "iifname vmap { \"maaaaaaaa\" : jump e_maaaaaaaa, \"mbbbbbbbb\" : jump e_mbbbbbbbb }",
         "iifname . ip saddr != @ends drop",
+        "iifname \"m*\" ct state new add @flows { ip saddr ct count over 8192 } drop",
     };
 
     (void)state;

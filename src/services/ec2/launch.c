@@ -213,8 +213,7 @@ static int check_user_data(struct ctx *ctx, struct plan *plan, struct error *err
 
 static int check_metadata(const struct plan *plan, struct error *err)
 {
-    int64_t hops =
-        doc_int_or(doc_get(plan->in, M_MetadataOptions), M_HttpPutResponseHopLimit, 1);
+    int64_t hops = doc_int_or(doc_get(plan->in, M_MetadataOptions), M_HttpPutResponseHopLimit, 1);
 
     return hops >= 1 && hops <= 64
                ? 0

@@ -16,7 +16,7 @@
 
 #define RELAYS_MAX 256
 #define RELAYS_PER_CLIENT_MAX 64 /* Who asks for more waits; the others do not. */
-#define SERVERS_MAX 3 /* As resolv.conf(5) has it. */
+#define SERVERS_MAX 3            /* As resolv.conf(5) has it. */
 #define TRY_MS 2000
 #define TICK_MS 250
 #define DNS_PORT 53
