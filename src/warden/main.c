@@ -17,10 +17,13 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define TICK_MS 200
+#define LOG_CHECK_MS 10000
+#define LOG_BYTES_MAX (1 << 20)
 
 struct daemon warden;
 
@@ -52,6 +55,32 @@ static void on_signal(void)
     }
 }
 
+/* liblxc writes one for each instance for as long as it runs; how much, the instance has a say in.
+ */
+static void cut_log(void *data, const char *name)
+{
+    char path[PATH_BYTES];
+    struct stat status;
+
+    (void)data;
+    site_path(&warden.site, path, "log/%s", name);
+    if (stat(path, &status) == 0 && status.st_size > LOG_BYTES_MAX && truncate(path, 0) == 0) {
+        log_warn("instance.log file=%s begins anew", name);
+    }
+}
+
+static void cut_logs(int64_t now_ms)
+{
+    static int64_t due_ms;
+    char path[PATH_BYTES];
+
+    if (now_ms >= due_ms) {
+        due_ms = now_ms + LOG_CHECK_MS;
+        site_path(&warden.site, path, "log");
+        each_name(path, "i-", cut_log, NULL);
+    }
+}
+
 static void loop(void)
 {
     enum { SIGNAL, MUSTERD, KEEP, FIXED };
@@ -63,6 +92,7 @@ static void loop(void)
 
         requests_deadlines(now_ms);
         supervise_tick(now_ms);
+        cut_logs(now_ms);
         fds[SIGNAL] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
         fds[MUSTERD] = (struct pollfd){.fd = warden.socket, .events = POLLIN};
         fds[KEEP] = (struct pollfd){.fd = keep_fd(), .events = POLLIN};

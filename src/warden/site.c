@@ -214,6 +214,7 @@ struct removal {
     dev_t device;
     int top;
     unsigned moved;
+    bool again;
 };
 
 static void remove_at(int parent, const char *name, struct removal *removal, int depth)
@@ -235,7 +236,8 @@ static void remove_at(int parent, const char *name, struct removal *removal, int
         char up[32];
 
         snprintf(up, sizeof(up), ".muster-deep-%u", removal->moved);
-        removal->moved += renameat(parent, name, removal->top, up) == 0;
+        removal->moved++; /* Never a name twice: it may be above us. */
+        removal->again |= renameat(parent, name, removal->top, up) == 0;
         return;
     }
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -263,9 +265,9 @@ void remove_tree(const char *path)
     removal.device = status.st_dev;
     removal.top = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     do {
-        removal.moved = 0;
+        removal.again = false;
         remove_at(AT_FDCWD, path, &removal, 0);
-    } while (removal.moved > 0);
+    } while (removal.again);
     if (removal.top >= 0) {
         close(removal.top);
     }
