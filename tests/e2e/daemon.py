@@ -134,8 +134,10 @@ class Muster:
 
     def purge(self):
         """Remove every container, namespace, rule and process that this site made."""
-        return subprocess.run([binary('muster-warden'), '--purge', '--state-dir', str(self.state_dir)],
-                              capture_output=True, text=True, timeout=300, check=True)
+        done = subprocess.run([binary('muster-warden'), '--purge', '--state-dir', str(self.state_dir)],
+                              capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, f'purge: {done.stdout}{done.stderr}'
+        return done
 
 
 def clean_environment():
