@@ -81,12 +81,21 @@ void sysctl_raise_shared(void)
     };
     char path[256];
     int64_t now;
+    size_t refused = 0;
 
     for (size_t i = 0; i < COUNT_OF(counted); i++) {
         snprintf(path, sizeof(path), "/proc/sys/%.200s", counted[i]);
-        if (read_number(path, &now) && now > 0) { /* 0: somebody forbids it. */
-            sysctl_set(counted[i], INT32_MAX);
+        if (!read_number(path, &now) || now == 0) { /* 0: somebody forbids it. */
+            continue;
         }
+        if (access(path, W_OK) == 0) {
+            sysctl_set(counted[i], INT32_MAX);
+        } else {
+            refused++; /* Without CAP_SYS_RESOURCE, as in some containers. */
+        }
+    }
+    if (refused > 0) {
+        log_warn("sysctl.shared unchanged=%zu: instances share limits of namespaces", refused);
     }
     sysctl_set("fs/file-max", INT64_MAX);  /* As systemd does; files are charged, too. */
     sysctl_set("kernel/pid_max", 4194304); /* 2048 for each instance. */
