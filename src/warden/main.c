@@ -239,6 +239,7 @@ static int purge(const char *state_dir, bool all, struct error *err)
     if (rc == 0) {
         done = purge_site(&site);
     } else if (rc == ERR_NOT_FOUND) {
+        block_release(&site); /* Its directory may be gone without a purge. */
         done = true;
         if (!all) {
             printf("nothing to purge in %s\n", state_dir);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/text.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,6 +19,8 @@
 #include <unistd.h>
 
 #define END_MS 10000
+#define SWEEPS_MAX 20
+#define SWEEP_US 100000
 
 /* A warden that holds the lock wrote its pid there. */
 static bool end_warden(const struct site *site)
@@ -171,16 +174,28 @@ static void remove_empty_groups(void)
     }
 }
 
-static void end_instance(void *data, const char *name)
+static void unmount_instance(void *data, const char *name)
 {
-    char own[16];
-    const char *const argv[] = {"ip", "link", "delete", own, NULL};
-
     if (id_has(name, WARDEN_ID_BYTES, "i-")) {
-        site_link(data, name, own);
-        run_program(argv, SLICE_EMPTY, NULL, NULL);
         rootfs_unmount(data, name);
     }
+}
+
+static void end_link(void *data, const char *name)
+{
+    const char *const argv[] = {"ip", "link", "delete", name, NULL};
+
+    (void)data;
+    run_program(argv, SLICE_EMPTY, NULL, NULL);
+}
+
+static bool drop_table(const char *name)
+{
+    const char *const drop[] = {"nft", "delete", "table", "ip", name, NULL};
+    const char *const list[] = {"nft", "list", "table", "ip", name, NULL};
+
+    return run_program(drop, SLICE_EMPTY, NULL, NULL) == 0 ||
+           run_program(list, SLICE_EMPTY, NULL, NULL) != 0;
 }
 
 /* mountinfo writes blanks as "\\040". */
@@ -199,21 +214,21 @@ static void unescape(char *path)
     *to = '\0';
 }
 
-/* Whatever is still mounted below the state directory, the latest first. */
+/* Whatever is still mounted below STATE/instances, the latest first. */
 static bool unmount_all(const struct site *site)
 {
     static char *points[4096];
-    char line[PATH_BYTES], point[PATH_BYTES];
+    char line[PATH_BYTES], point[PATH_BYTES], ours[PATH_BYTES];
     size_t count = 0;
     FILE *file = fopen("/proc/self/mountinfo", "re");
 
+    site_path(site, ours, "instances/");
     while (file != NULL && count < COUNT_OF(points) && fgets(line, sizeof(line), file) != NULL) {
         if (sscanf(line, "%*s %*s %*s %*s %4000s", point) != 1) {
             continue;
         }
         unescape(point);
-        if (strncmp(point, site->state, strlen(site->state)) == 0 &&
-            point[strlen(site->state)] == '/') {
+        if (strncmp(point, ours, strlen(ours)) == 0) {
             points[count++] = mem_strdup(point);
         }
     }
@@ -231,32 +246,114 @@ static bool unmount_all(const struct site *site)
 
 static void count_name(void *data, const char *name)
 {
-    log_error("purge.left name=%s", name);
+    (void)name;
     ++*(int *)data;
 }
 
-/* What the kernel has under the site's name. False when something is left. */
-static bool purge_names(const struct site *site)
+static void tell_name(void *data, const char *name)
 {
-    char table[64], prefix[64];
-    const char *const drop_table[] = {"nft", "delete", "table", "ip", table, NULL};
-    int left = 0;
+    (void)data;
+    log_error("purge.left name=%s", name);
+}
 
-    /* Uplinks end with their namespaces. */
+static void each_left(const struct site *site, name_fn *fn, void *data)
+{
+    char prefix[64], socket[PATH_BYTES], line[PATH_BYTES];
+    FILE *file;
 
     snprintf(prefix, sizeof(prefix), "muster-%s-", site->name);
-    snprintf(table, sizeof(table), "muster-%s", site->name);
+    each_container(site, fn, data);
+    each_name("/run/netns", prefix, fn, data);
+    snprintf(prefix, sizeof(prefix), "mu-%s-", site->name);
+    each_name("/sys/class/net", prefix, fn, data);
+    snprintf(prefix, sizeof(prefix), "n%s", site->name);
+    each_name("/sys/class/net", prefix, fn, data);
+    /* A monitor has its command socket before its cgroup. */
+    snprintf(socket, sizeof(socket), "@%.2000s/lxc/muster-", site->state);
+    file = site->state[0] == '\0' ? NULL : fopen("/proc/net/unix", "re");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        if (strstr(line, socket) != NULL) {
+            fn(data, strstr(line, socket));
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+
+/* Once through. False when a rule is left. */
+static bool sweep(const struct site *site)
+{
+    char table[64], prefix[64];
+    bool done;
+
+    snprintf(prefix, sizeof(prefix), "muster-%s-", site->name);
     each_name("/run/netns", prefix, end_inside, NULL);
     each_container(site, kill_container, NULL);
     each_container(site, end_container, NULL);
     remove_empty_groups();
     each_name("/run/netns", prefix, end_namespace, NULL);
-    run_program(drop_table, SLICE_EMPTY, NULL, NULL);
+    snprintf(prefix, sizeof(prefix), "mu-%s-", site->name);
+    each_name("/sys/class/net", prefix, end_link, NULL);
+    snprintf(prefix, sizeof(prefix), "n%s", site->name);
+    each_name("/sys/class/net", prefix, end_link, NULL);
+    snprintf(table, sizeof(table), "muster-%s", site->name);
+    done = drop_table(table);
     snprintf(table, sizeof(table), "muster-%s-out", site->name);
-    run_program(drop_table, SLICE_EMPTY, NULL, NULL);
-    each_container(site, count_name, &left);
-    each_name("/run/netns", prefix, count_name, &left);
-    return left == 0;
+    return drop_table(table) && done;
+}
+
+/* What the kernel has under the site's name. What the warden had begun when it ended may go on for
+ * an instant, so nothing must be there twice in a row. False when something is left. */
+static bool purge_names(const struct site *site)
+{
+    int calm = 0;
+
+    for (int i = 0; i < SWEEPS_MAX && calm < 2; i++) {
+        int before = 0, left = 0;
+        bool done;
+
+        if (i > 0) {
+            usleep(SWEEP_US);
+        }
+        each_left(site, count_name, &before);
+        done = sweep(site);
+        each_left(site, count_name, &left);
+        calm = done && left == 0 && (before == 0 || i == 0) ? calm + 1 : 0;
+    }
+    each_left(site, tell_name, NULL);
+    return calm == 2;
+}
+
+/* What is ours in the state directory, and no more: somebody may have named a directory of theirs.
+ * "site" goes last, so that what was interrupted can be done again. */
+static bool remove_files(const struct site *site)
+{
+    static const char *const names[] = {
+        "instances", "images",  "lxc",      "haproxy",     "locks",          "uplinks",
+        "log",       "musterd", "site.new", "credentials", "credentials.new"};
+    char path[PATH_BYTES];
+
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        site_path(site, path, "%s", names[i]);
+        remove_tree(path);
+        if (access(path, F_OK) == 0) {
+            log_error("purge.left path=%s", path);
+            return false;
+        }
+    }
+    block_release(site);
+    site_path(site, path, "lock");
+    unlink(path);
+    site_path(site, path, "site");
+    unlink(path);
+    if (access(path, F_OK) == 0) {
+        return false;
+    }
+    if (rmdir(site->state) != 0 && errno == ENOTEMPTY) {
+        log_warn("purge.kept path=%s: not all in it is muster's", site->state);
+    }
+    return true;
 }
 
 bool purge_site(struct site *site)
@@ -272,7 +369,7 @@ bool purge_site(struct site *site)
     each_name(path, "", end_recorded, site);
     done = purge_names(site);
     site_path(site, path, "instances");
-    each_name(path, "i-", end_instance, site);
+    each_name(path, "i-", unmount_instance, site);
     unmount_all(site);
     snprintf(path, sizeof(path), "/run/lxc/lock%.3900s", site->state);
     remove_tree(path);
@@ -282,12 +379,8 @@ bool purge_site(struct site *site)
             break;
         }
     }
-    if (!done || !unmount_all(site)) {
-        return false; /* Its files are needed to try again. */
-    }
-    remove_tree(site->state);
-    block_release(site);
-    return access(site->state, F_OK) != 0;
+    /* Its files are needed to try again. */
+    return done && unmount_all(site) && remove_files(site);
 }
 
 /* Sites whose directory is gone are known by their names in the kernel. */
