@@ -12,7 +12,8 @@
 
 #define SITE_BYTES 8
 #define PATH_BYTES 4096
-#define SITE_BLOCKS ADDRESS_BLOCKS /* Sites of one machine. */
+#define BASE_IMAGE "ami-0deb1a12000000000" /* The machine's; made at a start. */
+#define SITE_BLOCKS ADDRESS_BLOCKS         /* Sites of one machine. */
 
 /* A state directory and all names made from it. STATE is root's; STATE/musterd is musterd's. */
 struct site {

@@ -202,6 +202,10 @@ static int serve(const struct warden_header *header, const char *payload)
         rc = instance_image(&warden.site, image->instance, image->image, &err);
         break;
     case WARDEN_IMAGE_GONE:
+        if (strcmp(payload, BASE_IMAGE) == 0) {
+            rc = error_set(&err, ERR_INVALID, "the base image stays");
+            break;
+        }
         site_path(&warden.site, path, "images/%s", payload);
         remove_tree(path);
         break;

@@ -436,9 +436,9 @@ int rootfs_prepare_base(const struct site *site, struct error *err)
         chmod(path, 0700) != 0) { /* Its setuid programs are never updated. */
         log_warn("image.open path=%s", path);
     }
-    site_path(site, path, "images/ami-0deb1a12000000000");
+    site_path(site, path, "images/" BASE_IMAGE);
     rc = make_directory(path, 0711, err);
-    site_path(site, path, "images/ami-0deb1a12000000000/layers");
+    site_path(site, path, "images/" BASE_IMAGE "/layers");
     if (rc == 0) {
         rc = write_file(path, buf_slice(&list), 0644, err);
     }
