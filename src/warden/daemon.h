@@ -15,6 +15,7 @@ struct daemon {
     struct site site;
     int socket;          /* To musterd; -1 while it is down. */
     uint32_t generation; /* Which musterd it is: answers to an earlier one are not for it. */
+    int lock;            /* On the state directory; held for as long as it is open anywhere. */
     bool stopping;
     bool is_child; /* Of a request: it may wait. */
 };

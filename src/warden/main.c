@@ -22,12 +22,14 @@
 #include <unistd.h>
 
 #define TICK_MS 200
+#define CLAIM_TRIES_MAX 60
+#define CLAIM_TRY_US 50000
 #define LOG_CHECK_MS 10000
 #define LOG_BYTES_MAX (1 << 20)
 
 struct daemon warden;
 
-static int lock_fd, signal_fd, listen_fd;
+static int signal_fd, listen_fd;
 
 static void reap(void)
 {
@@ -125,19 +127,25 @@ static void loop(void)
 static int claim(struct error *err)
 {
     char path[PATH_BYTES];
+    int tries = 0;
 
     site_path(&warden.site, path, "lock");
-    lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (lock_fd < 0) {
+    warden.lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (warden.lock < 0) {
         return error_errno(err, "%s", path);
     }
-    if (flock(lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    /* Children of one that was killed may take a moment to follow it. */
+    while (flock(warden.lock, LOCK_EX | LOCK_NB) != 0) {
+        if (tries++ < CLAIM_TRIES_MAX) {
+            usleep(CLAIM_TRY_US);
+            continue;
+        }
         return error_set(err, ERR_CONFIG,
                          "another muster-warden runs on %s; stop it, or choose another --state-dir",
                          warden.site.state);
     }
     /* For a purge, which ends us first. */
-    if (ftruncate(lock_fd, 0) != 0 || dprintf(lock_fd, "%d\n", (int)getpid()) < 0) {
+    if (ftruncate(warden.lock, 0) != 0 || dprintf(warden.lock, "%d\n", (int)getpid()) < 0) {
         return error_errno(err, "%s", path);
     }
     return 0;

@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define END_MS 10000
+#define LOCK_TRIES_MAX 200
+#define LOCK_TRY_US 50000
 #define SWEEPS_MAX 20
 #define SWEEP_US 100000
 
@@ -54,7 +56,9 @@ static bool end_warden(const struct site *site)
             }
             close(pidfd);
         }
-        ended = flock(fd, LOCK_EX | LOCK_NB) == 0;
+        for (int i = 0; !(ended = flock(fd, LOCK_EX | LOCK_NB) == 0) && i < LOCK_TRIES_MAX; i++) {
+            usleep(LOCK_TRY_US); /* Its children follow it. */
+        }
     }
     close(fd);
     return ended;

@@ -62,6 +62,7 @@ void become_child(void)
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
     setsid();
+    close(warden.lock); /* Ours is the warden's as well: the next one would find it taken. */
     warden.is_child = true;
 }
 
