@@ -1,9 +1,11 @@
 /* The lxc driver: requests to the warden, in order per id, and its news. */
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "compute/cgroup.h"
 #include "compute/compute.h"
+#include "compute/links.h"
 #include "compute/probe.h"
 #include "warden/protocol.h"
 
@@ -17,6 +19,7 @@
 
 #define IN_FLIGHT_MAX 48 /* Below the warden's own limit. */
 #define VPCS_MAX 64
+#define LINKS_FRESH_MS 200
 
 enum reply_kind { REPLY_DONE, REPLY_EXEC, REPLY_INVENTORY, REPLY_VPC, REPLY_SOCKETS };
 
@@ -61,6 +64,10 @@ struct lxc {
     size_t in_flight;
     struct request *requests, **last;           /* In order; sent ones too, until answered. */
     char listening[VPCS_MAX][COMPUTE_ID_BYTES]; /* VPCs whose listeners we have. */
+    int netlinks[VPCS_MAX];                     /* Of the same; -1: not yet. */
+    struct link_bytes *links;                   /* Of all VPCs, when they were last read. */
+    size_t link_count, link_room;
+    int64_t links_read_ms;
     struct sockets sockets[VPCS_MAX];
     char socket_path[512];
 };
@@ -179,20 +186,25 @@ static void lxc_reboot(struct compute *compute, const char *id, compute_done_fn 
     queue_id(compute, WARDEN_REBOOT, id, done, data);
 }
 
-static bool has_listeners(const struct lxc *lxc, const char *vpc)
+/* VPCS_MAX: it has none. */
+static size_t listening_slot(const struct lxc *lxc, const char *vpc)
 {
-    for (size_t i = 0; i < VPCS_MAX; i++) {
-        if (strcmp(lxc->listening[i], vpc) == 0) {
-            return true;
-        }
+    size_t i = 0;
+
+    while (i < VPCS_MAX && strcmp(lxc->listening[i], vpc) != 0) {
+        i++;
     }
-    return false;
+    return i;
 }
 
 static void note_listeners(struct lxc *lxc, const char *vpc, bool there)
 {
     for (size_t i = 0; i < VPCS_MAX; i++) {
         if (strcmp(lxc->listening[i], there ? "" : vpc) == 0) {
+            if (lxc->netlinks[i] >= 0) {
+                close(lxc->netlinks[i]);
+            }
+            lxc->netlinks[i] = -1;
             snprintf(lxc->listening[i], sizeof(lxc->listening[i]), "%s", there ? vpc : "");
             return;
         }
@@ -208,7 +220,7 @@ static void lxc_vpc(struct compute *compute, const struct compute_vpc *vpc, comp
         .subnet_count = (uint32_t)vpc->subnet_count,
         .internet = vpc->internet,
         .allow_lan = vpc->allow_lan,
-        .want_listeners = !has_listeners(lxc, vpc->id),
+        .want_listeners = listening_slot(lxc, vpc->id) == VPCS_MAX,
         .group_count = vpc->rules.group_count,
         .end_count = (uint32_t)vpc->rules.end_count,
         .rule_count = (uint32_t)vpc->rules.rule_count,
@@ -336,9 +348,41 @@ static void lxc_inventory(struct compute *compute, compute_inventory_fn *done, v
     send_waiting(lxc);
 }
 
+static void note_link(void *data, const struct link_bytes *link)
+{
+    struct lxc *lxc = data;
+
+    lxc->links = mem_grow(lxc->links, lxc->link_count, &lxc->link_room, sizeof(*lxc->links));
+    lxc->links[lxc->link_count++] = *link;
+}
+
+/* All are read at once, for all are asked for one after the other. */
+static const struct link_bytes *link_of(struct lxc *lxc, const char *id)
+{
+    char name[16];
+
+    if (time_boot_ms() - lxc->links_read_ms >= LINKS_FRESH_MS) {
+        lxc->link_count = 0;
+        for (size_t i = 0; i < VPCS_MAX; i++) {
+            if (lxc->netlinks[i] >= 0) {
+                links_read(lxc->netlinks[i], note_link, lxc);
+            }
+        }
+        lxc->links_read_ms = time_boot_ms();
+    }
+    snprintf(name, sizeof(name), "m%.13s", id + strlen("i-")); /* As the warden names it. */
+    for (size_t i = 0; i < lxc->link_count; i++) {
+        if (strcmp(lxc->links[i].name, name) == 0) {
+            return &lxc->links[i];
+        }
+    }
+    return NULL;
+}
+
 static int lxc_usage(struct compute *compute, const char *id, struct compute_usage *usage,
                      struct error *err)
 {
+    const struct link_bytes *link;
     struct cgroup_usage used;
     char path[128];
     int rc;
@@ -349,6 +393,11 @@ static int lxc_usage(struct compute *compute, const char *id, struct compute_usa
         *usage = (struct compute_usage){.cpu_ns = used.cpu_ns,
                                         .throttled_ns = used.throttled_ns,
                                         .memory_bytes = used.memory_bytes};
+        link = link_of(lxc_of(compute), id);
+        if (link != NULL) {
+            usage->received_bytes = link->received;
+            usage->sent_bytes = link->sent;
+        }
     }
     return rc;
 }
@@ -491,7 +540,11 @@ static void take_vpc(struct lxc *lxc, const struct request *request, const int *
         note_listeners(lxc, request->key, false);
     }
     for (size_t i = 0; i < count; i++) {
-        if (i < COMPUTE_LISTENER_KINDS && lxc->compute.events.listener != NULL) {
+        size_t slot = i == COMPUTE_LISTENER_KINDS ? listening_slot(lxc, request->key) : VPCS_MAX;
+
+        if (slot < VPCS_MAX) {
+            lxc->netlinks[slot] = fds[i];
+        } else if (i < COMPUTE_LISTENER_KINDS && lxc->compute.events.listener != NULL) {
             lxc->compute.events.listener(lxc->compute.events.data, request->key,
                                          (enum compute_listener)i, fds[i]);
         } else {
@@ -664,7 +717,12 @@ static void lxc_close(struct compute *compute)
     }
     for (size_t i = 0; i < VPCS_MAX; i++) {
         close_sockets(&lxc->sockets[i]);
+        if (lxc->netlinks[i] >= 0) {
+            close(lxc->netlinks[i]);
+        }
     }
+    free(lxc->links);
+    lxc->links = NULL;
     uv_close((uv_handle_t *)&lxc->poll, on_closed);
 }
 
@@ -713,6 +771,9 @@ int compute_lxc_open(uv_loop_t *loop, int fd, const char *state_dir, struct comp
     lxc->loop = loop;
     lxc->fd = fd;
     lxc->last = &lxc->requests;
+    for (size_t i = 0; i < VPCS_MAX; i++) {
+        lxc->netlinks[i] = -1;
+    }
     fcntl(fd, F_SETFL, O_NONBLOCK);
     uv_poll_init(loop, &lxc->poll, fd);
     lxc->poll.data = lxc;

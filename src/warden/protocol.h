@@ -22,7 +22,8 @@
 #define WARDEN_OUTPUT_BYTES_MAX (64 * 1024) /* Of each stream. */
 #define WARDEN_SOCKETS_MAX 64
 #define WARDEN_TEXT_BYTES 512
-#define WARDEN_VPC_LISTENERS 4 /* As enum compute_listener has them. */
+/* As enum compute_listener has them; the last is a netlink socket, for the links' counters. */
+#define WARDEN_VPC_LISTENERS 5
 #define WARDEN_FIRST_FD 100    /* HAProxy's inherited listeners: bind fd@100... */
 
 enum warden_op {

@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #define OUTPUT_BYTES_MAX (64 * 1024)
+#define STATE_BYTES_MAX 58 /* HAProxy takes 97 for STATE/haproxy/run/pub-0123456789abcdef0.sock.   \
+                            */
 
 void site_path(const struct site *site, char path[PATH_BYTES], const char *format, ...)
 {
@@ -111,6 +113,11 @@ int site_open(struct site *site, const char *state_dir, bool make, struct error 
 
     if (snprintf(site->state, sizeof(site->state), "%s", state_dir) >= (int)sizeof(site->state)) {
         return error_set(err, ERR_CONFIG, "--state-dir is too long");
+    }
+    if (make && strlen(site->state) > STATE_BYTES_MAX) {
+        return error_set(err, ERR_CONFIG,
+                         "--state-dir %s is too long: HAProxy's sockets in it leave %d characters",
+                         site->state, STATE_BYTES_MAX);
     }
     if (make && (rc = make_directory(site->state, 0711, err)) != 0) {
         return rc;

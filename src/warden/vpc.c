@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
@@ -202,6 +203,10 @@ static int open_listeners(const struct site *site, const struct warden_vpc *vpc,
     listeners[1] = listen_at(API_ADDRESS, API_PORT, SOCK_STREAM, err);
     listeners[2] = listen_at(DNS_ADDRESS, DNS_PORT, SOCK_DGRAM, err);
     listeners[3] = listen_at(resolver, DNS_PORT, SOCK_DGRAM, err);
+    listeners[4] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    if (listeners[4] < 0) {
+        error_errno(err, "a netlink socket inside the VPC");
+    }
     for (size_t i = 0; i < WARDEN_VPC_LISTENERS; i++) {
         rc = listeners[i] < 0 ? ERR_SYSTEM : rc;
     }

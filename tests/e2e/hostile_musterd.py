@@ -67,7 +67,7 @@ class Warden:
 
     def __init__(self, fd):
         self.socket = socket.socket(fileno=fd)
-        self.serial = 1000
+        self.serial, self.fds = 1000, []  # Those of the last answer.
 
     def send(self, op, payload=b'', **fields):
         self.serial += 1
@@ -93,8 +93,9 @@ class Warden:
         while True:
             header, data, fds = self.receive()
             if header.serial == serial:
-                for fd in fds:
+                for fd in self.fds:
                     os.close(fd)
+                self.fds = fds
                 return header.code, header.text.decode(), data, len(fds)
 
 
@@ -175,6 +176,16 @@ def look_around(report, foreign, state):
             pass
 
 
+def change_link(fd):
+    """Through the socket that is for counting bytes: the kernel's answer, an errno."""
+    netlink = socket.socket(fileno=os.dup(fd))
+    netlink.setblocking(True)
+    pack = __import__('struct').pack
+    netlink.send(pack('IHHII', 32, 17, 5, 1, 0) + pack('BBHiII', 0, 0, 0, 1, 0, 0))  # RTM_DELLINK
+    answer = netlink.recv(4096)
+    return int.from_bytes(answer[16:20], 'little', signed=True)
+
+
 def foreign_ids(warden, report, foreign):
     """Another site's names lead nowhere."""
     their_vpc, their = foreign['vpc'].encode(), foreign['instance'].encode()
@@ -238,6 +249,7 @@ def first_life(warden, report, foreign, state):
     foreign_ids(warden, report, foreign)
     garbage(warden, report, chance)
     tell(report, 'vpc', warden.ask(VPC, vpc(OURS['vpc'], listeners=1))[::3])
+    tell(report, 'change a link', change_link(warden.fds[-1]))
     tell(report, 'sockets', warden.ask(SOCKETS, bytes(Id(OURS['vpc'])))[::3])
     tell(report, 'instance', warden.ask(INSTANCE, instance())[:2])
     config = bytes(Haproxy(id=b'lb-00000001', vpc=OURS['vpc'], listener_count=1, listeners=(Listener * 64)(

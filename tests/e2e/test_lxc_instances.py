@@ -148,6 +148,18 @@ def test_cpu_time_becomes_a_metric(lxc, instance, shell):
     assert wait(busy, 'CPU above 80 %', 30)
 
 
+def test_traffic_becomes_metrics(lxc, instance, shell):
+    cloudwatch, since = lxc.client('cloudwatch'), describe(lxc, instance)['LaunchTime']
+    assert len(shell('head -c 3000000 /dev/zero | tr "\\0" x')) == 3000000
+
+    def sent():
+        return sum(p['Sum'] for p in cloudwatch.get_metric_statistics(
+            Namespace='AWS/EC2', MetricName='NetworkOut', Statistics=['Sum'], Period=60,
+            Dimensions=[{'Name': 'InstanceId', 'Value': instance}],
+            StartTime=since, EndTime=since + datetime.timedelta(hours=12))['Datapoints'])
+    wait(lambda: sent() > 3000000, 'three megabytes to be counted', 30)
+
+
 def test_stop_and_start_keep_the_disk_and_change_the_public_address(lxc, ssh, instance, shell):
     ec2 = lxc.client('ec2')
     shell('echo kept > /home/admin/file && sync')

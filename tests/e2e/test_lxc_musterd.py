@@ -2,6 +2,7 @@
 
 A real warden starts hostile_musterd.py in place of musterd. Afterwards a real one takes its place.
 """
+import errno
 import json
 import os
 import pathlib
@@ -118,8 +119,9 @@ def test_garbage_is_refused(site):
 
 def test_what_is_its_business_is_done(site):
     """The refusals are for their reasons."""
-    assert site.report('vpc') == [0, 4] and site.report('sockets') == [0, 64]
+    assert site.report('vpc') == [0, 5] and site.report('sockets') == [0, 64]
     assert site.report('instance') == [0, ''] and site.report('haproxy') == [0, '']
+    assert site.report('change a link') == -errno.EPERM, 'the socket is for reading'
     networks, asked = site.report('many networks')
     assert networks == 63 and asked == 68, 'it makes networks without end'
 
