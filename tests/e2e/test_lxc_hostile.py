@@ -499,6 +499,33 @@ def test_an_image_of_traps_harms_nobody(world):
     wait(lambda: not (state / 'images' / image).exists(), 'the image to go', 20)
 
 
+def test_an_image_that_fails_leaves_nothing_and_nobody_frozen(world):
+    """A path that is too long for any copy; and work that is killed in its midst."""
+    mallory, ec2, state = world.mallory, world.muster.client('ec2'), world.muster.state_dir
+
+    def states(image):
+        return ec2.describe_images(ImageIds=[image])['Images'][0]['State']
+    mallory.run('mkdir -p /traps/long && /tmp/hostile deep /traps/long 30 255')
+    image = ec2.create_image(InstanceId=mallory.id, Name='long', NoReboot=True)['ImageId']
+    wait(lambda: states(image) == 'failed', 'the image to fail', 20)
+    assert not (state / 'images' / image).exists() and not (state / 'images' / f'{image}.new').exists()
+    assert mallory.run('rm -rf /traps; mkdir /many; cd /many; seq 20000 | xargs touch; echo goes on') == 'goes on'
+
+    def copier():
+        """The warden's process that waits for cp."""
+        for path in pathlib.Path('/proc').glob('[0-9]*'):
+            try:
+                if f'{state}/instances/{mallory.id}/view' in (path / 'cmdline').read_text():
+                    return int((path / 'stat').read_text().rpartition(')')[2].split()[1])
+            except OSError:
+                pass
+        return None
+    image = ec2.create_image(InstanceId=mallory.id, Name='many', NoReboot=True)['ImageId']
+    os.kill(wait(copier, 'the copy to begin', 20, 0.002), 9)
+    wait(lambda: states(image) == 'failed', 'the image to fail', 20)
+    assert mallory.run('rm -rf /many; echo goes on') == 'goes on'
+
+
 def test_links_in_place_of_system_directories_lead_nowhere(world, tmp_path_factory):
     """What is mounted at a start stays inside, and she can be ended whatever she did."""
     bob, ec2 = world.bob, world.muster.client('ec2')

@@ -127,7 +127,7 @@ class Site:
                               DefaultActions=[{'Type': 'forward', 'TargetGroupArn': group}])
         for instance in ids:
             in_state(self.muster, instance, 'running')
-        wait(lambda: 'haproxy' in ' '.join(self.traces()['processes']), 'HAProxy', 20)
+        wait(lambda: list((self.muster.state_dir / 'haproxy' / 'run').glob('lb-*')), 'HAProxy', 20)
         return ids
 
     def traces(self):
@@ -166,9 +166,9 @@ class Site:
 
 
 @pytest.fixture
-def site(decoys, tmp_path):
+def site(decoys):
     """A fresh one, below the decoys' directory."""
-    directory = decoys.directory / tmp_path.name
+    directory = decoys.directory / str(len(os.listdir(decoys.directory)))
     directory.mkdir()
     muster = daemon.Muster(directory, ['--compute', 'lxc', '--time-scale', '10'])
     try:
@@ -233,9 +233,9 @@ def test_interrupted_at_any_moment(site, rounds):
         assert done.returncode == 0 and not left, (seed, i, done, left)
 
 
-def test_a_full_disk_and_foreign_files(decoys, tmp_path):
+def test_a_full_disk_and_foreign_files(decoys):
     """The state directory is a file system of its own without a free byte; somebody has files in it."""
-    directory = decoys.directory / tmp_path.name
+    directory = decoys.directory / 'full'
     directory.mkdir()
     muster = daemon.Muster(directory, ['--compute', 'lxc', '--time-scale', '10'])
     image = directory / 'small.img'
