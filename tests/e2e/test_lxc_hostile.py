@@ -210,9 +210,9 @@ def test_nobody_hears_her_neighbours_nor_is_heard_by_them(world, gateway):
     mallory, alice = world.mallory, world.alice
     marker = 'mallory-was-here'
     before = alice.run('ip neigh show dev eth0 | grep -o "lladdr.*" | cut -d" " -f2')
-    hears = alice.begin(f'/tmp/hostile sniff {marker} 3')
-    overhears = mallory.begin('/tmp/hostile sniff alice-says-this 4')
-    time.sleep(0.7)
+    hears = alice.begin(f'/tmp/hostile sniff {marker} 2')
+    overhears = mallory.begin('/tmp/hostile sniff alice-says-this 3')
+    time.sleep(0.4)
     assert int(mallory.hostile(f'shout {marker} {alice.address} {alice.mac} {gateway[0]}')) == 110
     for _ in range(3):
         assert alice.run(TOKEN + READ + 'instance-id') == alice.id
@@ -226,8 +226,7 @@ def test_nobody_hears_her_neighbours_nor_is_heard_by_them(world, gateway):
 def test_security_groups_and_vpcs_are_borders(world):
     mallory, alice, bob = world.mallory, world.alice, world.bob
     listen = ("systemd-run --quiet --unit=listen systemd-socket-activate --listen=9999 --accept --inetd cat; "
-              "for i in $(seq 50); do curl -s telnet://127.0.0.1:9999 -m 1 < /dev/null; "
-              "[ $? = 7 ] || break; sleep 0.1; done; echo listens")
+              "for i in $(seq 100); do ss -Hltn | grep -q :9999 && echo listens && break; sleep 0.1; done")
     ends = [machine.begin(listen) for machine in (alice, bob)]
     assert all(end().endswith('listens') for end in ends)
     # Bob's address may be taken in mallory's VPC as well: the networks overlap.
@@ -277,7 +276,7 @@ def test_the_hop_limit_is_honoured(world, gateway):
     """A container inside her, behind her as a router, gets a token only from two hops on."""
     ec2, mallory = world.muster.client('ec2'), world.mallory
     address = mallory.address
-    inner = f'nsenter --net -t $(cat /tmp/inner) {CODE} -m 2 -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: 60" {IMDS}api/token'
+    inner = f'nsenter --net -t $(cat /tmp/inner) {CODE} -m 1 -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: 60" {IMDS}api/token'
     # No NAT in the image: the inner one has her address, and she forwards for it.
     mallory.run(f"""
         set -e
@@ -340,6 +339,14 @@ def test_root_inside_is_nobody_outside(world):
     assert world.mallory.run('ls -l /proc/self/fd | grep -vE "pipe:|/proc/|total|/dev/null"', check=False) == ''
 
 
+def test_what_she_says_is_only_text(world):
+    """Bytes of any kind, and more of them than anybody reads, in what her commands say."""
+    said = world.mallory.run("printf 'a\\377\\000\\033[31m\\r\\n\\342\\202z'; head -c 3000000 /dev/urandom")
+    assert said.startswith('a') and len(said) <= 24000
+    assert world.mallory.run("printf '{\"Status\": \"Success\"}' >&2; echo fine") == 'fine'
+    assert world.mallory.run('echo still here') == 'still here'
+
+
 # Exhaustion.
 
 def free_of(world):
@@ -393,13 +400,14 @@ def test_her_disk_has_its_size(world):
 def test_what_all_share_is_not_hers_to_take(world):
     """Kinds of things that the kernel counts for root, too: more than any default limit."""
     capable = int(re.search(r'CapEff:\s*(\w+)', pathlib.Path('/proc/self/status').read_text()).group(1), 16)
-    with holding(world.mallory, 'many inotify 6000', 'many signals 100000', 'many uts 3000') as got:
+    with holding(world.mallory, 'many inotify 6000', 'many signals 100000', 'many uts 3000', 'many keys 5000') as got:
+        assert world.alice.hostile('many keys 50 0') == '50 0'
         assert world.alice.hostile('many inotify 50 0') == '50 0'
         if capable & 1 << 24:  # CAP_SYS_RESOURCE: without it the warden cannot lift these limits.
             assert world.alice.hostile('many signals 1000 0') == '1000 0'
         assert world.alice.hostile('many uts 50 0') == '50 0'
         free_of(world)
-    assert got[0] == '6000 0' and got[2] == '3000 0', got
+    assert got[0] == '6000 0' and got[2:] == ['3000 0', '5000 0'], got
     for file in ('fs/inotify/max_user_instances', 'fs/inotify/max_user_watches',
                  *(['user/max_uts_namespaces'] if capable & 1 << 24 else [])):
         assert int(pathlib.Path('/proc/sys', file).read_text()) == 2**31 - 1, file
