@@ -12,12 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define BODY_BYTES_DEFAULT (1024 * 1024)
+#define BODIES_BYTES_MAX (256LL * 1024 * 1024) /* All that are under way in one server. */
 #define MEMORY_BYTES_DEFAULT (32 * 1024) /* SigV4 headers with a session token take 2 to 3 kB. */
 #define CONNECTIONS_DEFAULT 1000
+#define DESCRIPTORS_SHARE 4 /* Of the process's descriptors one server uses at most a quarter. */
 #define IDLE_S_DEFAULT 75
 #define REQUEST_S_DEFAULT 30
 #define PUMP_ROUNDS_MAX 64
@@ -42,6 +45,7 @@ struct request {
     unsigned status;
     struct buf body;
     size_t dropped_bytes;
+    bool no_room; /* For its body. */
     bool in_handler;
     bool suspended;
     /* Streaming. */
@@ -66,7 +70,9 @@ struct http_server {
     int handles;      /* To be closed before the memory goes. */
     struct request *requests;
     struct connection *connections;
+    unsigned connection_count;
     size_t active;
+    size_t bodies_bytes;
     bool pumping, again, draining;
 };
 
@@ -150,6 +156,7 @@ static void free_request(struct request *request)
     if (request->response != NULL) {
         MHD_destroy_response(request->response);
     }
+    request->public.server->bodies_bytes -= request->body.bytes;
     buf_close(&request->body);
     buf_close(&request->stream);
     arena_close(&request->public.arena);
@@ -193,6 +200,25 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     free_request(request);
 }
 
+/* Of those that keep us waiting the one that has the least time left makes room: slow senders
+ * before idle connections, old ones before new ones. */
+static void make_room(struct http_server *server)
+{
+    struct connection *first = NULL;
+
+    for (struct connection *record = server->connections; record != NULL; record = record->next) {
+        if (record->deadline_ms != 0 &&
+            (first == NULL || record->deadline_ms <= first->deadline_ms)) {
+            first = record;
+        }
+    }
+    if (first != NULL) {
+        shutdown(first->fd, SHUT_RDWR);
+        first->deadline_ms = 0;
+        server->again = true;
+    }
+}
+
 static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
@@ -206,9 +232,14 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
         }
         free(record);
         *context = NULL;
+        server->connection_count--;
         server->again = true; /* At the limit it listens again only at its next run. */
         return;
     }
+    if (server->connection_count >= server->options.connections_max) {
+        make_room(server);
+    }
+    server->connection_count++;
     record = mem_calloc(1, sizeof(*record));
     record->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     record->deadline_ms = time_boot_ms() + server->options.request_s_max * 1000LL;
@@ -290,8 +321,11 @@ static enum MHD_Result take_body(struct http_server *server, struct request *req
         if (request->dropped_bytes > limit * OVERLONG_FACTOR) {
             return MHD_NO;
         }
-    } else if (!request->public.body_too_large) {
+    } else if (server->bodies_bytes + *bytes > BODIES_BYTES_MAX) {
+        request->no_room = true;
+    } else if (!request->public.body_too_large && !request->no_room) {
         buf_add(&request->body, slice_of(data, *bytes));
+        server->bodies_bytes += *bytes;
     }
     *bytes = 0;
     return MHD_YES;
@@ -341,6 +375,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     }
     if (*bytes > 0) {
         return take_body(server, request, data, bytes);
+    }
+    if (request->no_room) {
+        log_warn("http.no-room bodies_bytes=%zu", server->bodies_bytes);
+        return refuse(connection, 503, "too many large requests at once; try again\n");
     }
     if (request->state == REQUEST_RECEIVING) {
         result = hand_over(server, request);
@@ -603,8 +641,25 @@ static void on_mhd_log(void *cls, const char *format, va_list args)
     log_debug("http.library text=\"%s\"", text);
 }
 
+/* What the process may have at once, after asking for all that it is granted. */
+static rlim_t descriptors_max(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return 1024;
+    }
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    return limit.rlim_cur;
+}
+
 static void fill_defaults(struct http_server_options *options)
 {
+    rlim_t share = descriptors_max() / DESCRIPTORS_SHARE;
+
     options->body_bytes_max =
         options->body_bytes_max == 0 ? BODY_BYTES_DEFAULT : options->body_bytes_max;
     options->connection_memory_bytes = options->connection_memory_bytes == 0
@@ -612,6 +667,11 @@ static void fill_defaults(struct http_server_options *options)
                                            : options->connection_memory_bytes;
     options->connections_max =
         options->connections_max == 0 ? CONNECTIONS_DEFAULT : options->connections_max;
+    if (options->connections_max > share) {
+        log_warn("http.connections limited to %u by the limit on open files (%u)", (unsigned)share,
+                 (unsigned)share * DESCRIPTORS_SHARE);
+        options->connections_max = (unsigned)share;
+    }
     options->idle_s_max = options->idle_s_max == 0 ? IDLE_S_DEFAULT : options->idle_s_max;
     options->request_s_max =
         options->request_s_max == 0 ? REQUEST_S_DEFAULT : options->request_s_max;
@@ -621,17 +681,19 @@ int http_server_open(const struct http_server_options *options, struct http_serv
                      struct error *err)
 {
     struct http_server *server = mem_calloc(1, sizeof(*server));
+    unsigned spare;
     int fd;
 
     *result = NULL;
     server->options = *options;
     fill_defaults(&server->options);
+    spare = server->options.connections_max / 8 + 8; /* Until those that make room are gone. */
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
         server, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_LISTEN_SOCKET,
         options->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_LIMIT,
-        server->options.connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        server->options.connections_max + spare, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         server->options.connection_memory_bytes, MHD_OPTION_CONNECTION_TIMEOUT,
         server->options.idle_s_max, MHD_OPTION_URI_LOG_CALLBACK, on_target, server,
         MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,

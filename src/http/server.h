@@ -3,8 +3,10 @@
  *
  * Loop thread only. One handler call per request, made when the whole body is there; the answer may
  * be given within that call or any time later. Everything is bounded: connections, the memory of
- * each, bodies, and the time that a client may take to send a request. What libmicrohttpd refuses
- * by itself (broken syntax, headers that are too large) never reaches the handler. */
+ * each, bodies (all of them together too: 503), and the time that a client may take to send a
+ * request. At the connections' limit those that keep us waiting longest make room for new ones.
+ * What libmicrohttpd refuses by itself (broken syntax, headers that are too large) never reaches
+ * the handler. */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
@@ -47,7 +49,7 @@ struct http_server_options {
     void *data;
     size_t body_bytes_max;             /* 0: 1 MiB. */
     size_t connection_memory_bytes;    /* Request line and headers; 0: 32 KiB. */
-    unsigned connections_max;          /* 0: 1000. */
+    unsigned connections_max;          /* 0: 1000; a quarter of RLIMIT_NOFILE at most. */
     unsigned connections_per_peer_max; /* From one address; 0: as many as there are. */
     unsigned idle_s_max;               /* Keep-alive without a request; 0: 75. */
     unsigned request_s_max;            /* From the first byte until the body is there; 0: 30. */

@@ -41,6 +41,8 @@ class Muster:
         self.state_dir.mkdir(mode=0o700, exist_ok=True)
         self.options = options
         self.real = 'lxc' in options
+        self.extra_environment = {}  # For the daemon's next start.
+        self.wrapper = []  # What it is started by, e.g. ['prlimit', '--nofile=64'].
         self.log = self.directory / 'daemon.log'
         self.port = 0
         self.process = None
@@ -51,9 +53,9 @@ class Muster:
         with open(self.log, 'ab') as log:
             begin = log.tell()
             self.process = subprocess.Popen(
-                [program, '--state-dir', str(self.state_dir), '--listen', listen, *self.options],
+                [*self.wrapper, program, '--state-dir', str(self.state_dir), '--listen', listen, *self.options],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                env={**clean_environment(), 'MUSTER_MAKE_BASE': str(ROOT / 'tools/image/make-base.sh')})
+                env={**clean_environment(), **self.extra_environment, 'MUSTER_MAKE_BASE': str(ROOT / 'tools/image/make-base.sh')})
 
         def ready():
             text = self.log.read_bytes()[begin:].decode(errors='replace')
