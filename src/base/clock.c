@@ -7,6 +7,9 @@
 #include <string.h>
 #include <time.h>
 
+#define YEAR_MIN_MS (-62135596800000) /* 0001-01-01T00:00:00Z */
+#define YEAR_MAX_MS 253402300800000   /* 10000-01-01T00:00:00Z */
+
 static int64_t clock_ms(clockid_t id)
 {
     struct timespec now;
@@ -50,31 +53,37 @@ static void broken_down(int64_t ms, struct tm *tm)
     ASSERT(gmtime_r(&seconds, tm) != NULL);
 }
 
+/* The year has four digits at least, which strftime() does not promise. Returns its bytes. */
+static size_t put_year(int64_t ms, struct tm *tm, char text[TIME_TEXT_BYTES])
+{
+    broken_down(ms, tm);
+    return (size_t)snprintf(text, TIME_TEXT_BYTES, "%04d", tm->tm_year + 1900);
+}
+
 void time_format_ms(int64_t ms, char text[TIME_TEXT_BYTES])
 {
     struct tm tm;
     int fraction = (int)(((ms % 1000) + 1000) % 1000);
-    size_t bytes;
+    size_t bytes = put_year(ms, &tm, text);
 
-    broken_down(ms, &tm);
-    bytes = strftime(text, TIME_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+    bytes += strftime(text + bytes, TIME_TEXT_BYTES - bytes, "-%m-%dT%H:%M:%S", &tm);
     snprintf(text + bytes, TIME_TEXT_BYTES - bytes, ".%03dZ", fraction);
 }
 
 void time_format_s(int64_t ms, char text[TIME_TEXT_BYTES])
 {
     struct tm tm;
+    size_t bytes = put_year(ms, &tm, text);
 
-    broken_down(ms, &tm);
-    strftime(text, TIME_TEXT_BYTES, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    strftime(text + bytes, TIME_TEXT_BYTES - bytes, "-%m-%dT%H:%M:%SZ", &tm);
 }
 
 void time_format_basic(int64_t ms, char text[TIME_TEXT_BYTES])
 {
     struct tm tm;
+    size_t bytes = put_year(ms, &tm, text);
 
-    broken_down(ms, &tm);
-    strftime(text, TIME_TEXT_BYTES, "%Y%m%dT%H%M%SZ", &tm);
+    strftime(text + bytes, TIME_TEXT_BYTES - bytes, "%m%dT%H%M%SZ", &tm);
 }
 
 static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -188,13 +197,14 @@ static bool parse_iso(struct slice s, int64_t *ms)
         return false;
     }
     *ms = (int64_t)timegm(&tm) * 1000 + fraction - sign * (offset_h * 60 + offset_m) * 60000;
-    return true;
+    return *ms >= YEAR_MIN_MS && *ms < YEAR_MAX_MS; /* An offset may lead out of the calendar. */
 }
 
 int time_parse(struct slice text, int64_t *ms, struct error *err)
 {
     if (!parse_iso(text, ms)) {
-        return error_set(err, ERR_INVALID, "'%.*s' is not an ISO 8601 time, e.g. 2026-01-02T03:04:05Z",
+        return error_set(err, ERR_INVALID,
+                         "'%.*s' is not an ISO 8601 time, e.g. 2026-01-02T03:04:05Z",
                          SLICE_ARG(slice_sub(text, 0, 64)));
     }
     return 0;
@@ -228,7 +238,7 @@ static bool parse_http(struct slice s, int64_t *ms)
         return false;
     }
     *ms = (int64_t)timegm(&tm) * 1000;
-    return true;
+    return *ms < YEAR_MAX_MS;
 }
 
 int time_parse_http(struct slice text, int64_t *ms, struct error *err)

@@ -22,6 +22,11 @@ static void timestamps_are_read_in_every_form_clients_send(void **state)
         {"2026-13-01T00:00:00Z", ERR_INVALID, 0},
         {"2026-01-02T24:00:00Z", ERR_INVALID, 0},
         {"2026-01-02T03:04:05Zx", ERR_INVALID, 0},
+        {"0001-01-01T00:00:00Z", 0, -62135596800000},
+        {"0001-01-01T00:00:00+00:01", ERR_INVALID, 0},
+        {"9999-12-31T23:59:59.999Z", 0, 253402300799999},
+        {"9999-12-31T23:59:59-00:01", ERR_INVALID, 0},
+        {"9999-12-31T23:59:60Z", ERR_INVALID, 0},
         {"", ERR_INVALID, 0},
         {"yesterday", ERR_INVALID, 0},
     };
@@ -47,6 +52,10 @@ static void timestamps_are_written_as_aws_does(void **state)
     check_text("s", "2026-01-02T03:04:05Z", slice_z(text));
     time_format_basic(1767323045678, text);
     check_text("basic", "20260102T030405Z", slice_z(text));
+    time_format_ms(-55813536000001, text);
+    check_text("years have four digits", "0201-05-04T23:59:59.999Z", slice_z(text));
+    time_format_basic(-55813536000001, text);
+    check_text("also here", "02010504T235959Z", slice_z(text));
     time_format_http(1767323045678, text);
     check_text("http", "Fri, 02 Jan 2026 03:04:05 GMT", slice_z(text));
     check_int("http back", 0, time_parse_http(slice_z(text), &ms, NULL));
