@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ITEMS_MAX 1000000 /* In one body; libcbor takes some 64 bytes for each. */
+
 /* Decoding. */
 
 static int decode(struct arena *arena, const struct model_shape *shape, const cbor_item_t *item,
@@ -229,6 +231,50 @@ static int decode(struct arena *arena, const struct model_shape *shape, const cb
     return unfit(err, "a value of this protocol");
 }
 
+/* libcbor allocates as many elements as an array says that it has, before there is one of them. So
+ * walk the bytes first: each element takes a byte at least, and all of them together have a bound.
+ */
+struct survey {
+    size_t promised, bytes;
+};
+
+static void promise(struct survey *survey, size_t count)
+{
+    survey->promised += count > survey->bytes ? survey->bytes + 1 : count; /* Cannot wrap. */
+}
+
+static void promise_array(void *data, size_t count)
+{
+    promise(data, count);
+}
+
+static void promise_map(void *data, size_t pairs)
+{
+    promise(data, pairs);
+    promise(data, pairs);
+}
+
+static bool is_bounded(struct slice body)
+{
+    struct cbor_callbacks callbacks = cbor_empty_callbacks;
+    struct survey survey = {0, body.bytes};
+    size_t at = 0, items = 0;
+
+    callbacks.array_start = promise_array;
+    callbacks.map_start = promise_map;
+    while (at < body.bytes) {
+        struct cbor_decoder_result result = cbor_stream_decode(
+            (const unsigned char *)body.data + at, body.bytes - at, &callbacks, &survey);
+
+        if (result.status != CBOR_DECODER_FINISHED || survey.promised > body.bytes ||
+            ++items > ITEMS_MAX) {
+            return false;
+        }
+        at += result.read;
+    }
+    return true;
+}
+
 int cbor_decode(struct arena *arena, const struct model_shape *shape, struct slice body,
                 struct doc **doc, struct error *err)
 {
@@ -239,6 +285,9 @@ int cbor_decode(struct arena *arena, const struct model_shape *shape, struct sli
     if (body.bytes == 0) {
         *doc = doc_new(arena, DOC_STRUCT);
         return 0;
+    }
+    if (!is_bounded(body)) {
+        return error_api(err, "SerializationException", "The request body is not CBOR");
     }
     item = cbor_load((const unsigned char *)body.data, body.bytes, &result);
     if (item == NULL || result.error.code != CBOR_ERR_NONE) {
