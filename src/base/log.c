@@ -47,8 +47,8 @@ static void PRINTF_LIKE(2, 0) line(enum log_level level, const char *format, va_
         bytes = (int)sizeof(text) - 2;
     }
     for (int i = 0; i < bytes; i++) {
-        if (text[i] == '\n' || text[i] == '\r') {
-            text[i] = ' '; /* What outsiders sent must not forge a line. */
+        if ((unsigned char)text[i] < ' ' || text[i] == 127) {
+            text[i] = ' '; /* What outsiders sent must not forge a line, nor steer a terminal. */
         }
     }
     text[bytes++] = '\n';
