@@ -22,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -266,6 +268,16 @@ static int run(struct musterd *musterd, struct error *err)
     return 0;
 }
 
+/* Secrets are in memory: no core file, no ptrace() and no /proc/PID/{mem,environ} for others, of our
+ * own user included. */
+static void keep_memory_private(void)
+{
+    const struct rlimit none = {0, 0};
+
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
 int main(int argc, char **argv)
 {
     static struct musterd musterd;
@@ -288,6 +300,7 @@ int main(int argc, char **argv)
     log_level_parse(musterd.options.log_level, &level, NULL);
     log_set_level(level);
     umask(077);
+    keep_memory_private();
     signal(SIGPIPE, SIG_IGN);
     musterd.control.loop = uv_default_loop();
     uv_signal_init(musterd.control.loop, &musterd.terminate);
