@@ -80,6 +80,19 @@ def test_slow_clients_do_not_keep_others_waiting(sim):
             connection.close()
 
 
+def test_endless_bodies_end(sim):
+    """One that never ends is cut at four times the bound; one that is only promised is refused."""
+    sent, piece = 0, b'100000\r\n' + b'a' * 0x100000 + b'\r\n'
+    with socket.create_connection(('127.0.0.1', sim.port), timeout=10) as connection:
+        connection.sendall(b'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            while sent < 200 << 20:
+                connection.sendall(piece)
+                sent += len(piece)
+    answer(sim, b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\nabc')
+    assert served(sim) < 3
+
+
 def test_everything_listens_on_loopback(sim):
     inodes = set()
     for fd in os.listdir(f'/proc/{sim.process.pid}/fd'):
