@@ -3,6 +3,7 @@
 #
 #   sudo ./test.sh             everything (under 25 minutes on two cores)
 #   sudo ./test.sh unit sim    only these steps: unit asan clang sim lxc crash fuzz
+#   sudo ./test.sh valgrind nightly   what only tools/nightly.sh runs
 set -u
 cd "$(dirname "$0")"
 steps=${*:-unit asan clang sim lxc crash fuzz}
@@ -63,6 +64,25 @@ e2e()
     return "$rc"
 }
 
+# The rules hold in memory too: nothing read before it is written, nothing left behind.
+under_valgrind()
+{
+    local program bad=0
+    for program in build/tests/unit/test_*; do
+        [ -f "$program" ] || continue
+        if valgrind -q --child-silent-after-fork=yes --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+            "$program" > build/valgrind.log 2>&1; then
+            passed=$((passed + 1))
+        else
+            echo "  $(basename "$program") FAILED"
+            grep -E '^(==|\[  (FAILED|ERROR))' build/valgrind.log | head -40
+            bad=$((bad + 1))
+        fi
+    done
+    failed=$((failed + (bad > 0 ? bad - 1 : 0))) # run() adds one.
+    [ "$bad" = 0 ]
+}
+
 fuzz()
 {
     tools/fuzz.sh build-fuzz "${FUZZ_SECONDS:-100}"
@@ -85,6 +105,8 @@ for step in $steps; do
     sim) run "end to end, sim" e2e "not lxc and not crash and not nightly" ;;
     lxc) run "end to end, containers" e2e "lxc and not crash and not nightly" ;;
     crash) run "crash rounds" e2e "crash and not nightly" ;;
+    valgrind) run "unit tests under valgrind" under_valgrind ;;
+    nightly) run "the tests of a night" e2e "nightly" ;;
     fuzz) run "fuzzers" fuzz ;;
     *) echo "unknown step $step" >&2; exit 2 ;;
     esac

@@ -1,0 +1,12 @@
+#!/bin/bash
+# What takes too long for every change: 200 rounds of kills, the unit tests under valgrind, an hour of
+# fuzzing per target, and the tests that are marked nightly. Needs root; `ninja -C build nightly` runs it.
+#
+#   MUSTER_CRASH_ROUNDS=20 NIGHTLY_FUZZ_SECONDS=60 tools/nightly.sh      less of it
+set -u
+cd "$(dirname "$0")/.."
+targets=$(find tests/fuzz -name 'fuzz_*.c' | wc -l)
+export MUSTER_CRASH_ROUNDS=${MUSTER_CRASH_ROUNDS:-200}
+# tools/fuzz.sh divides among the targets, and runs as many at once as there are processors.
+export FUZZ_SECONDS=$((${NIGHTLY_FUZZ_SECONDS:-3600} * targets / $(nproc)))
+exec ./test.sh unit valgrind crash nightly fuzz
