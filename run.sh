@@ -156,8 +156,7 @@ say "packages"
 tools/install-packages.sh build run
 say "build"
 build
-id muster > /dev/null 2>&1 || useradd --system --home-dir /nonexistent --no-create-home \
-    --shell /usr/sbin/nologin muster
+tools/add-user.sh
 if [ "$compute" = lxc ]; then
     say "what this machine can do"
     "$prefix/bin/muster-warden" --check

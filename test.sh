@@ -91,7 +91,7 @@ fuzz()
     return $rc
 }
 
-tools/install-packages.sh build run test || { echo "0 passed, 1 failed"; exit 1; }
+{ tools/install-packages.sh build run test && tools/add-user.sh; } || { echo "0 passed, 1 failed"; exit 1; }
 if ! run "release build" build build --buildtype=release; then
     echo "0 passed, 1 failed"
     exit 1
