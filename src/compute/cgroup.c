@@ -110,6 +110,12 @@ static int64_t field_in(const char *mount, const char *path, const char *file, c
     return read_text(mount, path, file, text, sizeof(text)) ? cgroup_field(slice_z(text), key) : -1;
 }
 
+/* Whatever the file says: no overflow. */
+static int64_t nanoseconds(int64_t microseconds)
+{
+    return microseconds > INT64_MAX / 1000 ? INT64_MAX : microseconds * 1000;
+}
+
 int cgroup_read_in(const struct cgroup_layout *layout, const char *path, struct cgroup_usage *usage,
                    struct error *err)
 {
@@ -121,9 +127,9 @@ int cgroup_read_in(const struct cgroup_layout *layout, const char *path, struct 
         usage->throttled_ns = max_i64(field_in(layout->cpu, path, "cpu.stat", "throttled_time"), 0);
     } else {
         microseconds = field_in(layout->unified, path, "cpu.stat", "usage_usec");
-        usage->cpu_ns = microseconds < 0 ? -1 : microseconds * 1000;
+        usage->cpu_ns = microseconds < 0 ? -1 : nanoseconds(microseconds);
         usage->throttled_ns =
-            max_i64(field_in(layout->unified, path, "cpu.stat", "throttled_usec"), 0) * 1000;
+            nanoseconds(max_i64(field_in(layout->unified, path, "cpu.stat", "throttled_usec"), 0));
     }
     if (layout->memory[0] != '\0') {
         usage->memory_bytes = number_in(layout->memory, path, "memory.usage_in_bytes");

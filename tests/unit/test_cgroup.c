@@ -107,6 +107,10 @@ static void usage(void **state)
     assert_int_equal(used.cpu_ns, 2500000);
     assert_int_equal(used.throttled_ns, 9000);
     assert_int_equal(used.memory_bytes, 0); /* Never below. */
+    put("v2/muster/i/a/cpu.stat", "usage_usec 9223372036854775807\nthrottled_usec 9223372036854775\n");
+    assert_int_equal(cgroup_read_in(&layout, "muster/i/a", &used, NULL), 0);
+    assert_int_equal(used.cpu_ns, INT64_MAX); /* No overflow. */
+    assert_int_equal(used.throttled_ns, 9223372036854775000);
     assert_int_equal(cgroup_read_in(&layout, "muster/i/b", &used, NULL), ERR_NOT_FOUND);
 }
 
