@@ -155,6 +155,9 @@ struct compute_driver {
     void (*image_gone)(struct compute *compute, const char *id, compute_done_fn *done, void *data);
     void (*exec)(struct compute *compute, const struct compute_exec *exec, compute_exec_fn *done,
                  void *data);
+    /* What @id has written to its console since it was started, the last 64 KiB: the result's
+     * output. Also of one that was stopped; empty when nothing is known. */
+    void (*console)(struct compute *compute, const char *id, compute_exec_fn *done, void *data);
     void (*probe)(struct compute *compute, const struct compute_probe *probe,
                   compute_probe_fn *done, void *data);
     void (*haproxy)(struct compute *compute, const struct compute_haproxy *haproxy,

@@ -311,6 +311,20 @@ static void lxc_exec(struct compute *compute, const struct compute_exec *exec,
     send_waiting(lxc);
 }
 
+static void lxc_console(struct compute *compute, const char *id, compute_exec_fn *done, void *data)
+{
+    struct lxc *lxc = lxc_of(compute);
+    struct warden_id payload = {0};
+    struct request *request;
+
+    snprintf(payload.id, sizeof(payload.id), "%s", id);
+    request = queue(lxc, WARDEN_CONSOLE, "", REPLY_EXEC, &payload, sizeof(payload), SLICE_EMPTY,
+                    SLICE_EMPTY);
+    request->exec_done = done;
+    request->data = data;
+    send_waiting(lxc);
+}
+
 static void lxc_haproxy(struct compute *compute, const struct compute_haproxy *haproxy,
                         compute_done_fn *done, void *data)
 {
@@ -735,6 +749,7 @@ static const struct compute_driver lxc_driver = {
     .image = lxc_image,
     .image_gone = lxc_image_gone,
     .exec = lxc_exec,
+    .console = lxc_console,
     .probe = lxc_probe,
     .haproxy = lxc_haproxy,
     .haproxy_gone = lxc_haproxy_gone,

@@ -300,6 +300,15 @@ static void sim_exec(struct compute *compute, const struct compute_exec *exec,
     }
 }
 
+static void sim_console(struct compute *compute, const char *id, compute_exec_fn *done, void *data)
+{
+    struct later *later = after(sim_of(compute), 0); /* A model has none. */
+
+    (void)id;
+    later->exec_done = done;
+    later->data = data;
+}
+
 static void sim_probe(struct compute *compute, const struct compute_probe *probe,
                       compute_probe_fn *done, void *data)
 {
@@ -358,6 +367,7 @@ static const struct compute_driver sim_driver = {
     .image = sim_image,
     .image_gone = sim_done_id,
     .exec = sim_exec,
+    .console = sim_console,
     .probe = sim_probe,
     .haproxy = sim_haproxy,
     .haproxy_gone = sim_done_id,

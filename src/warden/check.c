@@ -56,6 +56,7 @@ static bool sound(const struct warden_header *header, const char *payload)
         return bytes == sizeof(*instance) && id_has(instance->id, sizeof(instance->id), "i-") &&
                (instance->state == WARDEN_GONE || is_startable(instance));
     case WARDEN_REBOOT:
+    case WARDEN_CONSOLE:
         return text_of_id(header, payload, "i-") != NULL;
     case WARDEN_VPC_GONE:
     case WARDEN_SOCKETS:

@@ -265,6 +265,7 @@ struct item {
 static int configure(const struct site *site, const struct warden_instance *instance, uint32_t slot,
                      const char *merged, struct lxc_container *container, struct error *err)
 {
+    char console[PATH_BYTES], console_bytes[16];
     char own[16], rootfs[PATH_BYTES + 8], idmap[2][64], address[ADDRESS_TEXT_BYTES];
     char gateway[ADDRESS_TEXT_BYTES], network[32], quota[32], cpu_max[64], memory[32],
         log[PATH_BYTES];
@@ -292,6 +293,8 @@ static int configure(const struct site *site, const struct warden_instance *inst
              " systemd.setenv=AWS_REGION=%s systemd.setenv=AWS_DEFAULT_REGION=%s",
              site->region, site->region);
     site_path(site, log, "log/%s.lxc", instance->id);
+    console_path(site, instance->id, console);
+    snprintf(console_bytes, sizeof(console_bytes), "%d", WARDEN_OUTPUT_BYTES_MAX);
     {
         const struct item items[] = {
             {"lxc.rootfs.path",                  rootfs                                },
@@ -325,6 +328,9 @@ static int configure(const struct site *site, const struct warden_instance *inst
             {"lxc.cgroup2.pids.max",             "2048"                                },
             {"lxc.log.file",                     log                                   },
             {"lxc.log.level",                    "WARN"                                },
+            {"lxc.console.logfile",              console                               },
+            {"lxc.console.size",                 console_bytes                         },
+            {"lxc.console.rotate",               "1"                                   },
         };
 
         container->clear_config(container);
@@ -401,6 +407,7 @@ static int start(const struct site *site, const struct warden_instance *instance
     }
     site_path(site, path, "log/%s.lxc", instance->id);
     unlink(path);
+    console_remove(site, instance->id);
     container = container_of(site, instance->id);
     if (container == NULL) {
         return error_set(err, ERR_SYSTEM, "liblxc does not make %s", instance->id);
@@ -456,6 +463,7 @@ void instance_gone(const struct site *site, const char *id)
     remove_tree(path);
     site_path(site, path, "log/%s.lxc", id);
     unlink(path);
+    console_remove(site, id);
     site_path(site, path, "instances/%s", id);
     remove_tree(path);
     site_path(site, path, "locks/%s", id);

@@ -65,6 +65,13 @@ void each_name(const char *directory, const char *prefix, name_fn *fn, void *dat
 /* In forked children: one at a time for @id, until @*fd is closed or the child ends. */
 int site_lock(const struct site *site, const char *id, int *fd, struct error *err);
 
+/* console.c: what an instance has written to its console since it was started, kept until it is
+ * gone. */
+void console_path(const struct site *site, const char *id, char path[PATH_BYTES]);
+/* Add the last @bytes_max of it to @text. */
+void console_read(const struct site *site, const char *id, size_t bytes_max, struct buf *text);
+void console_remove(const struct site *site, const char *id);
+
 /* process.c: a process is known by its pid and when it started, for pids come again. */
 struct process {
     pid_t pid;     /* 0: none. */

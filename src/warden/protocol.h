@@ -38,6 +38,7 @@ enum warden_op {
     WARDEN_HAPROXY, /* struct warden_haproxy, configuration */
     WARDEN_HAPROXY_GONE, /* struct warden_id */
     WARDEN_INVENTORY,    /* Nothing; reply: struct warden_found[] */
+    WARDEN_CONSOLE,      /* struct warden_id; reply: struct warden_output, its output alone */
     /* From the warden, with serial 0. */
     WARDEN_EVENT_INSTANCE, /* struct warden_event */
     WARDEN_EVENT_HAPROXY,  /* struct warden_event */

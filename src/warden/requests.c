@@ -139,6 +139,18 @@ static void do_exec(const struct warden_header *header, const char *payload)
     message_send(header->op, header->serial, 0, "", buf_slice(&all), NULL, 0);
 }
 
+static void do_console(const struct warden_header *header, const char *payload)
+{
+    struct warden_output result = {0};
+    struct buf text = {0}, all = {0};
+
+    console_read(&warden.site, payload, WARDEN_OUTPUT_BYTES_MAX, &text);
+    result.output_bytes = (uint32_t)text.bytes;
+    buf_add(&all, slice_of((const char *)&result, sizeof(result)));
+    buf_add(&all, buf_slice(&text));
+    message_send(header->op, header->serial, 0, "", buf_slice(&all), NULL, 0);
+}
+
 static void do_vpc(const struct warden_header *header, const char *payload)
 {
     const struct warden_vpc *vpc = (const void *)payload;
@@ -185,7 +197,8 @@ static int serve(const struct warden_header *header, const char *payload)
     /* What an earlier musterd asked for may still be under way. All that is locked begins with
      * the id of what it changes. */
     if (header->op != WARDEN_EXEC && header->op != WARDEN_SOCKETS &&
-        header->op != WARDEN_INVENTORY && site_lock(&warden.site, payload, &lock, &err) != 0) {
+        header->op != WARDEN_INVENTORY && header->op != WARDEN_CONSOLE &&
+        site_lock(&warden.site, payload, &lock, &err) != 0) {
         message_answer(header, &err);
         return 1;
     }
@@ -215,6 +228,9 @@ static int serve(const struct warden_header *header, const char *payload)
         return 0;
     case WARDEN_EXEC:
         do_exec(header, payload);
+        return 0;
+    case WARDEN_CONSOLE:
+        do_console(header, payload);
         return 0;
     case WARDEN_SOCKETS:
         do_sockets(header, payload);

@@ -18,7 +18,7 @@ import time
 
 MAGIC = 0x6d757374
 (INSTANCE, REBOOT, VPC, VPC_GONE, IMAGE, IMAGE_GONE, EXEC, SOCKETS, HAPROXY, HAPROXY_GONE, INVENTORY,
- EVENT) = range(1, 13)
+ CONSOLE, EVENT) = range(1, 14)
 GONE, STOPPED, RUNNING = range(3)
 BASE = b'ami-0deb1a12000000000'
 
@@ -228,7 +228,7 @@ def garbage(warden, report, chance):
                 broken[chance.randrange(536, len(broken))] = chance.randrange(128, 256)
             put(bytes(broken))
             put(bytes(Header(MAGIC, op, 1, chance.getrandbits(32))) + payload)
-    for op in (0, EVENT, EVENT + 1, 14, 99, 2**32 - 1):
+    for op in (0, EVENT, EVENT + 1, EVENT + 2, 99, 2**32 - 1):
         put(bytes(Header(MAGIC, op, 0, 32)) + bytes(32))
     for size in (190_000, 196_608, 200_000, 1 << 20):
         put(bytes(Header(MAGIC, VPC, 1, size)) + bytes(size))

@@ -2,11 +2,13 @@
 import datetime
 import json
 import re
+import subprocess
 import urllib.request
 
 import pytest
 from botocore.exceptions import ClientError
 
+import daemon
 from daemon import wait
 from stack import BASE_IMAGE, Ssh, describe, image_of, in_state
 
@@ -73,6 +75,28 @@ def metadata(shell, path):
     return shell('token=$(curl -sf -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: 60" '
                  'http://169.254.169.254/latest/api/token) && curl -sf -H '
                  f'"X-aws-ec2-metadata-token: $token" http://169.254.169.254/latest/{path}')
+
+
+def test_its_console_shows_how_it_booted(lxc, instance):
+    """Also to whoever can do nothing else with it, and the last 64 KiB however much is written."""
+    def console():
+        return lxc.client('ec2').get_console_output(InstanceId=instance).get('Output', '')
+
+    wait(lambda: 'Multi-User' in console(), 'the end of the boot on the console')
+    shown = subprocess.run([daemon.binary('muster'), 'logs', instance, '--console'], env=lxc.environment(),
+                           capture_output=True, text=True, check=True).stdout
+    assert 'Multi-User' in shown
+
+
+def test_a_console_is_bounded(lxc, instance, shell):
+    shell('yes 0123456789abcdef | head -c 1000000 | sudo tee /dev/console > /dev/null; '
+          'echo the-end | sudo tee /dev/console > /dev/null')
+    ec2 = lxc.client('ec2')
+    wait(lambda: 'the-end' in ec2.get_console_output(InstanceId=instance).get('Output', ''),
+         'the last words')
+    assert len(ec2.get_console_output(InstanceId=instance)['Output']) <= 65536
+    kept = [file.stat().st_size for file in (lxc.state_dir / 'log').glob(f'{instance}.console*')]
+    assert kept and sum(kept) <= 3 * 65536, kept
 
 
 def test_it_has_its_name_its_type_and_a_uid_range_of_its_own(lxc, instance, shell):

@@ -119,6 +119,7 @@ static void simple(void **state)
         const char *prefix;
     } rows[] = {
         {WARDEN_REBOOT,       "i-"  },
+        {WARDEN_CONSOLE,      "i-"  },
         {WARDEN_VPC_GONE,     "vpc-"},
         {WARDEN_SOCKETS,      "vpc-"},
         {WARDEN_IMAGE_GONE,   "ami-"},

@@ -2,6 +2,7 @@
 #include "services/ec2/private.h"
 
 #include "base/text.h"
+#include "compute/compute.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -301,16 +302,42 @@ int ec2_modify_instance_metadata_options(struct ctx *ctx, const struct doc *in, 
     return 0;
 }
 
-/* muster's instances have no serial console: nothing was written to it. */
+struct console {
+    struct ctx *ctx;
+    struct doc *out;
+};
+
+/* The console's text has come, or will not. */
+static void on_console(void *data, const struct compute_result *result, const struct error *err)
+{
+    struct console *console = data;
+    struct buf text = {0};
+
+    if (err == NULL && result->output.bytes > 0) {
+        text_base64_encode(&text, result->output);
+        doc_set_text(console->out, M_Output, buf_slice(&text));
+    }
+    buf_close(&text);
+    ctx_finish(console->ctx, err);
+}
+
+/* "Output" is left out while nothing was written, as AWS does it. */
 int ec2_get_console_output(struct ctx *ctx, const struct doc *in, struct doc *out,
                            struct error *err)
 {
+    struct compute *compute = ctx->control->compute;
     struct ec2_instance *instance;
+    struct console *console;
     int rc = thing_need(ctx, KIND_INSTANCE, doc_z(in, M_InstanceId), (void **)&instance, err);
 
-    if (rc == 0) {
-        doc_set_z(out, M_InstanceId, instance->id);
-        doc_set_time_ms(out, M_Timestamp, ctx->now_ms);
+    if (rc != 0) {
+        return rc;
     }
-    return rc;
+    doc_set_z(out, M_InstanceId, instance->id);
+    doc_set_time_ms(out, M_Timestamp, ctx->now_ms);
+    console = arena_calloc(ctx->arena, 1, sizeof(*console));
+    *console = (struct console){.ctx = ctx, .out = out};
+    ctx_defer(ctx);
+    compute->driver->console(compute, instance->id, on_console, console);
+    return 0;
 }
