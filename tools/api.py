@@ -21,7 +21,8 @@ The syntax of a .api file, '#' begins a comment:
     MEMBER, MEMBER ...
 
 A MEMBER is `Name[!] TYPE[@wireout[/wirein]] [in=path|query|header]`, '!' for required. TYPE is a base type, a
-declared name, a list [TYPE MIN..MAX] or a map {KEY:TYPE}. Without '@', a member's wire name is its
+declared name, a list [TYPE MIN..MAX] or a map {KEY:TYPE}; [TYPE=WIRE] where the elements of an XML answer are not
+called item or member. Without '@', a member's wire name is its
 own; in ec2 its first letter is lower-case in answers and upper-case in requests.
 """
 import argparse
@@ -54,6 +55,51 @@ def bounds(text):
         return 'MODEL_NO_MIN', 'MODEL_NO_MAX'
     low, high = text.split('..')
     return low or 'MODEL_NO_MIN', high or 'MODEL_NO_MAX'
+
+
+def split_members(text):
+    """At commas outside brackets."""
+    parts, depth, part = [], 0, ''
+    for char in text:
+        depth += (char in '[{') - (char in ']}')
+        if char == ',' and depth == 0:
+            parts.append(part)
+            part = ''
+        else:
+            part += char
+    parts.append(part)
+    return [p.strip() for p in parts if p.strip()]
+
+
+def read_member(service, text):
+    """'Name! TYPE@out/in in=query' -> name, whether required, TYPE, wire names in answers and requests, location."""
+    match = re.match(r'(\w+)(!?)\s+(\[.*\]|\{.*\}|\w+)(?:@(\S+))?((?:\s+in=\w+)?)$', text)
+    if not match:
+        raise Bad(f'{service.path}: cannot read the member {text!r}')
+    name, required, type_text, wire, location = match.groups()
+    wire_out, _, wire_in = (wire or '').partition('/')
+    if 'ec2' in service.protocols:
+        wire_out = wire_out or name[0].lower() + name[1:]
+        wire_in = wire_in or wire_out[0].upper() + wire_out[1:]
+    else:
+        wire_out = wire_out or name
+        wire_in = wire_in or wire_out
+    return name, required == '!', type_text, wire_out, wire_in, location.strip()[3:] or 'body'
+
+
+def read_type(text):
+    """TYPE -> ('list', element, limits, the elements' wire name), ('map', key, value) or ('name', name)."""
+    text = text.strip()
+    if text.startswith('['):
+        inner = text[1:-1].strip()
+        match = re.match(r'(.*\S)\s+(\d*\.\.\d*)$', inner)
+        inner, limits = match.groups() if match else (inner, None)
+        inner, _, wire = inner.partition('=')
+        return 'list', inner, limits, wire or None
+    if text.startswith('{'):
+        key, _, value = text[1:-1].partition(':')
+        return 'map', key, value
+    return 'name', text
 
 
 class Service:
@@ -157,64 +203,37 @@ class Compiler:
 
     def shape_ref(self, service, text):
         """The C name of the shape that a TYPE means; anonymous ones are made on the way."""
-        text = text.strip()
-        if text.startswith('['):
-            inner = text[1:-1].strip()
-            match = re.match(r'(.*\S)\s+(\d*\.\.\d*)$', inner)
-            inner, limits = (match.group(1), match.group(2)) if match else (inner, None)
-            return self.anonymous('DOC_LIST', self.shape_ref(service, inner), limits)
-        if text.startswith('{'):
-            key, _, value = text[1:-1].partition(':')
-            return self.anonymous('DOC_MAP', self.shape_ref(service, value), None, self.shape_ref(service, key))
+        kind, *parts = read_type(text)
+        if kind == 'list':
+            return self.anonymous('DOC_LIST', self.shape_ref(service, parts[0]), parts[1], wire=parts[2])
+        if kind == 'map':
+            return self.anonymous('DOC_MAP', self.shape_ref(service, parts[1]), None, self.shape_ref(service, parts[0]))
+        text = parts[0]
         if text in BASES:
             return f'shape_{text}'
         if text not in service.types:
             raise Bad(f'{service.path}: no type {text!r}')
         return f'{service.name}_{text}'
 
-    def anonymous(self, kind, element, limits, map_key=None):
-        key = (kind, element, limits, map_key)
+    def anonymous(self, kind, element, limits, map_key=None, wire=None):
+        key = (kind, element, limits, map_key, wire)
         if key not in self.anonymous_names:
             name = f'{self.service.name}_{"list" if kind == "DOC_LIST" else "map"}_{len(self.anonymous_names)}'
             self.anonymous_names[key] = name
             low, high = bounds(limits)
-            of_key = f'.key = &{map_key}, ' if map_key else ''
+            of_key = f'.key = &{map_key}, ' if map_key else f'.element_wire = {c_text(wire)}, ' if wire else ''
             self.emit(f'static const struct model_shape {name} = {{.kind = {kind}, .name = "", {of_key}.element = &{element}, '
                       f'.min = {low}, .max = {high}}};')
         return self.anonymous_names[key]
 
-    def split_members(self, text):
-        """At commas outside brackets."""
-        parts, depth, part = [], 0, ''
-        for char in text:
-            depth += (char in '[{') - (char in ']}')
-            if char == ',' and depth == 0:
-                parts.append(part)
-                part = ''
-            else:
-                part += char
-        parts.append(part)
-        return [p.strip() for p in parts if p.strip()]
-
     def member_row(self, service, text):
-        match = re.match(r'(\w+)(!?)\s+(\[.*\]|\{.*\}|\w+)(?:@(\S+))?((?:\s+in=\w+)?)$', text)
-        if not match:
-            raise Bad(f'{service.path}: cannot read the member {text!r}')
-        name, required, type_text, wire, location = match.groups()
+        name, required, type_text, wire_out, wire_in, where = read_member(service, text)
         self.members[name] = True
-        wire_out, _, wire_in = (wire or '').partition('/')
-        if 'ec2' in service.protocols:
-            wire_out = wire_out or name[0].lower() + name[1:]
-            wire_in = wire_in or wire_out[0].upper() + wire_out[1:]
-        else:
-            wire_out = wire_out or name
-            wire_in = wire_in or wire_out
-        where = location.strip()[3:].upper() if location else 'BODY'
         return (f'    {{M_{name}, {c_text(name)}, {c_text(wire_in)}, {c_text(wire_out)}, '
-                f'&{self.shape_ref(service, type_text)}, {"true" if required else "false"}, LOCATION_{where}}},')
+                f'&{self.shape_ref(service, type_text)}, {"true" if required else "false"}, LOCATION_{where.upper()}}},')
 
     def struct(self, service, c_name, name, text):
-        rows = [self.member_row(service, part) for part in self.split_members(text)]
+        rows = [self.member_row(service, part) for part in split_members(text)]
         if rows:
             self.emit(f'static const struct model_member {c_name}_members[] = {{')
             for row in rows:

@@ -33,6 +33,7 @@ struct model_shape {
     size_t member_count;
     const struct model_shape *element; /* DOC_LIST's elements, DOC_MAP's values. */
     const struct model_shape *key;     /* DOC_MAP's keys: texts. */
+    const char *element_wire;          /* Elements' name in XML answers; NULL: the usual one. */
     const char *const *values;         /* An enum's, NULL-terminated; else NULL. */
     int64_t min, max;                  /* Length, count or value; MODEL_NO_MIN / MODEL_NO_MAX. */
     bool bits32;                       /* DOC_INT that AWS calls integer: must fit 32 bits. */

@@ -282,7 +282,8 @@ static void encode_members(const struct model_shape *shape, const struct doc *do
 static void encode_list(const struct model_shape *shape, const struct doc *doc, bool ec2,
                         struct buf *text)
 {
-    const char *name = ec2 ? "item" : "member";
+    const char *usual = ec2 ? "item" : "member";
+    const char *name = shape->element_wire != NULL ? shape->element_wire : usual;
 
     for (size_t i = 0; i < doc_length(doc); i++) {
         open_tag(text, name);

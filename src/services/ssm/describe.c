@@ -193,7 +193,10 @@ static void describe_invocation(struct ctx *ctx, const struct command *command,
     }
     plugin = doc_add_struct(out, M_CommandPlugins);
     doc_set_z(plugin, M_Name, SSM_PLUGIN);
-    doc_set_z(plugin, M_Status, invocation_status_name(invocation->status));
+    doc_set_z(plugin, M_Status,
+              invocation->status == INVOCATION_CANCELLING /* Plugins have no such status. */
+                  ? "InProgress"
+                  : invocation_status_name(invocation->status));
     doc_set_z(plugin, M_StatusDetails, details_of(invocation));
     doc_set_int(plugin, M_ResponseCode, invocation->code);
     if (invocation->started_ms != 0) {
