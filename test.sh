@@ -91,18 +91,27 @@ fuzz()
     return $rc
 }
 
+# newest MARKER: the tests marked clients once more, with the newest boto3 and AWS CLI.
+newest()
+{
+    [ -x build/clients/bin/pytest ] || { echo "skipped: there are no newer clients (tools/clients.sh)"; return 0; }
+    PYTHON=build/clients/bin/python e2e "clients and $1"
+}
+
 { tools/install-packages.sh build run test && tools/add-user.sh; } || { echo "0 passed, 1 failed"; exit 1; }
 if ! run "release build" build build --buildtype=release; then
     echo "0 passed, 1 failed"
     exit 1
 fi
+run "the newest clients" tools/clients.sh build/clients
 for step in $steps; do
     case $step in
     unit) run "unit tests" unit build ;;
     asan) run "ASan+UBSan build" build build-asan --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false &&
         run "unit tests, sanitized" unit build-asan ;;
     clang) run "clang's warnings" env CC=clang bash -c '[ -f build-clang/build.ninja ] || meson setup build-clang --buildtype=debug > /dev/null; ninja -C build-clang' ;;
-    sim) run "end to end, sim" e2e "not lxc and not crash and not nightly" ;;
+    sim) run "end to end, sim" e2e "not lxc and not crash and not nightly"
+        run "end to end, sim, newest clients" newest "not lxc and not crash and not nightly" ;;
     lxc) run "end to end, containers" e2e "lxc and not crash and not nightly" ;;
     crash) run "crash rounds" e2e "crash and not nightly" ;;
     valgrind) run "unit tests under valgrind" under_valgrind ;;

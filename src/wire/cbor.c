@@ -408,9 +408,13 @@ void cbor_encode(const struct model_shape *shape, const struct doc *doc, struct 
 
 void cbor_encode_error(const char *type, const char *message, struct buf *bytes)
 {
-    add_head(bytes, cbor_encode_map_start, 2);
+    bool worded = message[0] != '\0';
+
+    add_head(bytes, cbor_encode_map_start, worded ? 2 : 1);
     add_text(bytes, SLICE_LIT("__type"));
     add_text(bytes, slice_z(type));
-    add_text(bytes, SLICE_LIT("message"));
-    add_text(bytes, slice_z(message));
+    if (worded) {
+        add_text(bytes, SLICE_LIT("message"));
+        add_text(bytes, slice_z(message));
+    }
 }

@@ -113,6 +113,9 @@ static struct wire_error service_error(const struct model_service *service, enum
             err->http_status != 0 && err->http_status != 400 ? err->http_status : row->http_status;
         break;
     }
+    if (strcmp(error.query_code, "ValidationException") == 0) {
+        error.query_code = "ValidationError"; /* No service models it; its older name has no row. */
+    }
     error.sender = error.http_status < 500;
     return error;
 }

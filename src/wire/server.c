@@ -60,15 +60,18 @@ static void encode_error(const struct exchange *exchange, const struct wire_erro
 
     switch (exchange->protocol) {
     case PROTOCOL_QUERY:
-        buf_printf(
-            body, "<ErrorResponse xmlns=\"%s\"><Error><Type>%s</Type><Code>%s</Code><Message>",
-            exchange->service != NULL && exchange->service->xmlns != NULL && exchange->op != NULL
-                ? exchange->service->xmlns
-                : "http://webservices.amazon.com/AWSFault/2005-15-09",
-            error->sender ? "Sender" : "Receiver", error->code);
-        xml_add_text(body, slice_z(message));
-        buf_printf(body, "</Message></Error><RequestId>%s</RequestId></ErrorResponse>\n",
-                   request_id);
+        buf_printf(body, "<ErrorResponse xmlns=\"%s\"><Error><Type>%s</Type><Code>%s</Code>",
+                   exchange->service != NULL && exchange->service->xmlns != NULL &&
+                           exchange->op != NULL
+                       ? exchange->service->xmlns
+                       : "http://webservices.amazon.com/AWSFault/2005-15-09",
+                   error->sender ? "Sender" : "Receiver", error->code);
+        if (message[0] != '\0') {
+            buf_add_z(body, "<Message>");
+            xml_add_text(body, slice_z(message));
+            buf_add_z(body, "</Message>");
+        }
+        buf_printf(body, "</Error><RequestId>%s</RequestId></ErrorResponse>\n", request_id);
         break;
     case PROTOCOL_EC2:
         buf_printf(body,

@@ -17,7 +17,8 @@ import stack as candidates
 
 def pytest_configure(config):
     for marker in ('lxc: needs root and real containers', 'crash: kills things at random',
-                   'nightly: takes long'):
+                   'nightly: takes long',
+                   'clients: runs once more with the newest boto3 and AWS CLI'):
         config.addinivalue_line('markers', marker)
 
 

@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import boto3
@@ -14,6 +15,8 @@ import botocore.config
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('MUSTER_BUILD', ROOT / 'build'))
 REGION = 'us-east-2'
+BESIDE = pathlib.Path(sys.executable).parent / 'aws'
+AWS = str(BESIDE) if BESIDE.exists() else 'aws'  # The CLI that came with our Python, else the first on PATH.
 
 
 def binary(name):
@@ -90,7 +93,7 @@ class Muster:
                 'AWS_DEFAULT_REGION': REGION, 'AWS_REGION': REGION, 'AWS_PAGER': '',
                 'AWS_ENDPOINT_URL': self.endpoint, 'NO_PROXY': '127.0.0.1'}
 
-    def aws(self, *arguments, program='aws', check=True):
+    def aws(self, *arguments, program=AWS, check=True):
         """Run the AWS CLI; its JSON output, or with check=False the finished process."""
         done = subprocess.run([program, '--endpoint-url', self.endpoint, '--output', 'json', *arguments],
                               env=self.environment(), capture_output=True, text=True, timeout=120)

@@ -1,13 +1,16 @@
 """CloudWatch by boto3 and by the CLI: metrics in, statistics out, alarms by the clock."""
 import datetime
 import json
+import struct
 
 import botocore.exceptions
 import pytest
 
 import daemon
+import test_wire
 
 UTC = datetime.timezone.utc
+pytestmark = pytest.mark.clients
 
 
 @pytest.fixture(scope='module')
@@ -19,7 +22,7 @@ def refused(call, code, text, **arguments):
     with pytest.raises(botocore.exceptions.ClientError) as caught:
         call(**arguments)
     assert caught.value.response['Error']['Code'] == code
-    assert text in caught.value.response['Error']['Message']
+    assert text in (caught.value.response['Error'].get('Message') or '')
 
 
 def muster_now(cloudwatch):
@@ -80,8 +83,10 @@ def test_bad_data_changes_nothing(cloudwatch):
     refused(put, 'InvalidParameterValue', 'within the past two weeks', Namespace='Test/Bad',
             MetricData=[{'MetricName': 'X', 'Value': 1.0,
                          'Timestamp': datetime.datetime(2020, 1, 1, tzinfo=UTC)}])
-    refused(put, 'InvalidParameterValue', 'is invalid', Namespace='Test/Bad',
-            MetricData=[{'MetricName': 'X', 'Value': float('nan')}])
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        put(Namespace='Test/Bad', MetricData=[{'MetricName': 'X', 'Value': float('nan')}])
+    assert caught.value.response['Error']['Code'] in (
+        'InvalidParameterValue', 'MalformedInput')  # In query it is the text "nan", which is no number.
     assert cloudwatch.list_metrics(Namespace='Test/Bad')['Metrics'] == []
     refused(cloudwatch.get_metric_statistics, 'InvalidParameterCombination', 'limit of 1440',
             Namespace='Test/Bad', MetricName='X', Period=1, Statistics=['Sum'],
@@ -170,6 +175,74 @@ def test_cli(fast_sim, cloudwatch):
     failed = fast_sim.aws('cloudwatch', 'set-alarm-state', '--alarm-name', 'none', '--state-value',
                           'OK', '--state-reason', 'x', check=False)
     assert failed.returncode != 0 and 'ResourceNotFound' in failed.stderr
+
+
+def test_metric_data_by_the_page_with_labels_that_tell_apart(fast_sim, cloudwatch):
+    now = muster_now(cloudwatch).replace(second=0, microsecond=0)
+    times = [now - datetime.timedelta(minutes=minute) for minute in range(5, 0, -1)]
+    cloudwatch.put_metric_data(Namespace='Test/Data', MetricData=[
+        {'MetricName': 'Depth', 'Timestamp': at, 'Value': float(value), 'Unit': 'Count'}
+        for value, at in enumerate(times)])
+
+    def query(name, stat, **more):
+        return {'Id': name, 'MetricStat': {'Metric': {'Namespace': 'Test/Data', 'MetricName': 'Depth'},
+                                           'Period': 60, 'Stat': stat}, **more}
+    span = {'StartTime': times[0], 'EndTime': now, 'ScanBy': 'TimestampAscending'}
+    wanted = [query('a', 'Sum'), query('b', 'Maximum'), query('c', 'Sum', Label='mine'),
+              query('d', 'Sum', ReturnData=False)]
+    whole = cloudwatch.get_metric_data(MetricDataQueries=wanted, **span)
+    assert [(row['Id'], row['Label'], row['Values'], row['StatusCode']) for row in whole['MetricDataResults']] == [
+        ('a', 'Depth Sum', [0, 1, 2, 3, 4], 'Complete'), ('b', 'Depth Maximum', [0, 1, 2, 3, 4], 'Complete'),
+        ('c', 'mine', [0, 1, 2, 3, 4], 'Complete')]
+    assert whole['MetricDataResults'][0]['Timestamps'] == times
+    pages = list(cloudwatch.get_paginator('get_metric_data').paginate(
+        MetricDataQueries=wanted, PaginationConfig={'PageSize': 4}, **span))
+    assert len(pages) == 4 and pages[0]['MetricDataResults'][0]['StatusCode'] == 'PartialData'
+    values = {name: [value for page in pages for row in page['MetricDataResults'] if row['Id'] == name
+                     for value in row['Values']] for name in 'abc'}
+    assert values == {name: [0, 1, 2, 3, 4] for name in 'abc'}
+    refused(cloudwatch.get_metric_data, 'ValidationError', 'not unique', MetricDataQueries=[wanted[0]] * 2, **span)
+    refused(cloudwatch.get_metric_data, 'ValidationError', 'no metric math',
+            MetricDataQueries=[{'Id': 'e', 'Expression': 'a * 2'}], **span)
+    refused(cloudwatch.get_metric_data, 'InvalidNextToken', '', MetricDataQueries=wanted, NextToken='none', **span)
+
+
+@pytest.mark.parametrize('protocol', ['json', 'cbor'])
+def test_each_protocol_byte_by_byte(fast_sim, protocol):
+    """What SDKs that are not here send, and what they insist on."""
+    def call(action, text, cbor):
+        if protocol == 'json':
+            return test_wire.signed(fast_sim, 'monitoring', text, {
+                'Content-Type': 'application/x-amz-json-1.0', 'X-Amz-Target': f'GraniteServiceVersion20100801.{action}',
+                'x-amzn-query-mode': 'true'})
+        return test_wire.signed(fast_sim, 'monitoring', cbor, {
+            'Content-Type': 'application/cbor', 'Accept': 'application/cbor', 'smithy-protocol': 'rpc-v2-cbor',
+            'x-amzn-query-mode': 'true'}, path=f'/service/GraniteServiceVersion20100801/operation/{action}')
+
+    # Go leaves the body of a call without input empty.
+    status, headers, body = call('DescribeAlarms', b'{}', b'')
+    assert status == 200 and 'MetricAlarms' in body
+    assert headers['Content-Type'] == {'json': 'application/x-amz-json-1.0', 'cbor': 'application/cbor'}[protocol]
+    assert headers.get('smithy-protocol') == {'json': None, 'cbor': 'rpc-v2-cbor'}[protocol]
+    assert headers['x-amzn-RequestId']
+    # A time with fractions, a whole number where a double is meant, texts and lists without a length.
+    now = muster_now(fast_sim.client('cloudwatch')).timestamp() + 0.5
+    text = f'{{"Namespace":"Bytes/{protocol}","MetricData":[{{"MetricName":"M","Value":7,"Timestamp":{now}}}]}}'
+    name = f'Bytes/{protocol}'.encode()
+    cbor = (b'\xbf\x69Namespace\x7f' + bytes([0x60 + len(name)]) + name + b'\xff\x6aMetricData\x9f\xa3'
+            b'\x6aMetricName\x61M\x65Value\x07\x69Timestamp\xc1\xfb' + struct.pack('>d', now) + b'\xff\xff')
+    status, headers, body = call('PutMetricData', text.encode(), cbor)
+    assert status == 200 and headers.get('x-amzn-query-error') is None, body
+    [metric] = fast_sim.client('cloudwatch').list_metrics(Namespace=f'Bytes/{protocol}')['Metrics']
+    assert metric['MetricName'] == 'M'
+    # An error has its shape in the body and its older name in a header.
+    status, headers, body = call(
+        'SetAlarmState', b'{"AlarmName":"none","StateValue":"OK","StateReason":"x"}',
+        b'\xa3\x69AlarmName\x64none\x6aStateValue\x62OK\x6bStateReason\x61x')
+    assert status == 404 and headers['x-amzn-query-error'] == 'ResourceNotFound;Sender'
+    assert '__type' in body and body.rstrip('"}').endswith('ResourceNotFound') and 'message' not in body
+    status, headers, body = call('PutMetricData', b'{"MetricData":[]}', b'\xa1\x6aMetricData\x80')
+    assert status == 400 and headers['x-amzn-query-error'] == 'ValidationError;Sender' and "'namespace'" in body
 
 
 def test_kill_loses_nothing_acknowledged(fast_sim, cloudwatch):

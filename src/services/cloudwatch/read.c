@@ -2,6 +2,8 @@
 #include "api/handlers.h"
 #include "api/members.h"
 #include "aws/page.h"
+#include "base/buf.h"
+#include "base/text.h"
 #include "services/cloudwatch/private.h"
 
 #include <stdlib.h>
@@ -135,6 +137,31 @@ int cloudwatch_get_metric_statistics(struct ctx *ctx, const struct doc *in, stru
 
 /* GetMetricData. */
 
+/* [a-z][A-Za-z0-9_]*, and no other query's. */
+static int check_id(const struct doc *in, size_t index, struct error *err)
+{
+    const char *id = doc_z(doc_at(in, M_MetricDataQueries, index), M_Id);
+    bool fine = id[0] >= 'a' && id[0] <= 'z';
+
+    for (const char *p = id; *p != '\0'; p++) {
+        fine &= (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+                *p == '_';
+    }
+    if (!fine) {
+        return error_api(err, VALIDATION,
+                         "The value %s for parameter MetricDataQueries.member.%zu.Id is not valid: "
+                         "it must match [a-z][a-zA-Z0-9_]*.",
+                         id, index + 1);
+    }
+    for (size_t i = 0; i < index; i++) {
+        if (strcmp(doc_z(doc_at(in, M_MetricDataQueries, i), M_Id), id) == 0) {
+            return error_api(err, VALIDATION,
+                             "The values for parameter id in MetricDataQueries are not unique.");
+        }
+    }
+    return 0;
+}
+
 static int check_query(const struct doc *query, size_t index, struct error *err)
 {
     const struct doc *stat = doc_get(query, M_MetricStat);
@@ -162,11 +189,78 @@ static int check_query(const struct doc *query, size_t index, struct error *err)
 }
 
 struct data_request {
+    const struct doc *in;
     int64_t start_ms, end_ms;
     bool ascending;
-    int64_t points; /* Given so far. */
-    int64_t points_max;
+    int64_t skip;   /* Points that earlier pages gave. */
+    int64_t points; /* Seen so far, those included. */
+    int64_t points_end;
 };
+
+/* The metric's name; where other results have it too, with what differs: "CPUUtilization Sum 60".
+ */
+static const char *default_label(struct ctx *ctx, const struct doc *in, const struct doc *query)
+{
+    const struct doc *stat = doc_get(query, M_MetricStat);
+    const char *name = doc_z(doc_get(stat, M_Metric), M_MetricName);
+    bool stats = false, periods = false;
+    struct buf label = {0};
+    const char *copy;
+
+    for (size_t i = 0; i < doc_count(in, M_MetricDataQueries); i++) {
+        const struct doc *other = doc_at(in, M_MetricDataQueries, i);
+        const struct doc *other_stat = doc_get(other, M_MetricStat);
+
+        if (doc_bool_or(other, M_ReturnData, true) &&
+            strcmp(doc_z(doc_get(other_stat, M_Metric), M_MetricName), name) == 0) {
+            stats |= strcmp(doc_z(other_stat, M_Stat), doc_z(stat, M_Stat)) != 0;
+            periods |= doc_int(other_stat, M_Period) != doc_int(stat, M_Period);
+        }
+    }
+    buf_add_z(&label, name);
+    if (stats) {
+        buf_printf(&label, " %s", doc_z(stat, M_Stat));
+    }
+    if (periods) {
+        buf_printf(&label, " %lld", (long long)doc_int(stat, M_Period));
+    }
+    copy = arena_strdup(ctx->arena, buf_slice(&label));
+    buf_close(&label);
+    return copy;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The unit asked for; else the metric's only one, or the first by alphabet, which is then said. */
+static const char *unit_of(struct ctx *ctx, const struct doc *stat, const struct metric *metric,
+                           struct doc *result)
+{
+    const char **units;
+    struct buf list = {0};
+
+    if (doc_has(stat, M_Unit) || metric == NULL || metric->series_count == 0) {
+        return doc_z(stat, M_Unit);
+    }
+    units = arena_calloc(ctx->arena, metric->series_count, sizeof(*units));
+    for (size_t i = 0; i < metric->series_count; i++) {
+        units[i] = metric->series[i].unit;
+    }
+    qsort(units, metric->series_count, sizeof(*units), by_text);
+    if (metric->series_count > 1) {
+        struct doc *message = doc_add_struct(result, M_Messages);
+
+        for (size_t i = 0; i < metric->series_count; i++) {
+            buf_printf(&list, "%s%s", i == 0 ? "" : ", ", units[i]);
+        }
+        doc_set_z(message, M_Code, "MultipleUnits");
+        doc_set_format(message, M_Value, "Multiple units returned: '[%s]'", buf_z(&list));
+        buf_close(&list);
+    }
+    return units[0];
+}
 
 static int answer_query(struct ctx *ctx, const struct doc *query, struct data_request *request,
                         struct doc *out, struct error *err)
@@ -178,7 +272,7 @@ static int answer_query(struct ctx *ctx, const struct doc *query, struct data_re
     int64_t first_ms = round_start_ms(request->start_ms, period_ms / 1000, ctx->now_ms);
     int64_t slots = (request->end_ms - first_ms + period_ms - 1) / period_ms;
     const struct metric *metric;
-    const char *unit = doc_z(stat, M_Unit);
+    const char *unit;
     size_t count;
     int rc = dimensions_read(wanted, M_Dimensions, dimensions, &count, err);
 
@@ -187,28 +281,58 @@ static int answer_query(struct ctx *ctx, const struct doc *query, struct data_re
     }
     metric = metric_find(&ctx->control->cloudwatch->metrics, doc_z(wanted, M_Namespace),
                          doc_z(wanted, M_MetricName), dimensions, count);
-    if (unit == NULL && metric != NULL && metric->series_count > 0) {
-        unit = metric->series[0].unit;
-    }
+    unit = unit_of(ctx, stat, metric, result);
     doc_set_z(result, M_Id, doc_z(query, M_Id));
     doc_set_z(result, M_Label,
-              doc_has(query, M_Label) ? doc_z(query, M_Label) : doc_z(wanted, M_MetricName));
+              doc_has(query, M_Label) ? doc_z(query, M_Label)
+                                      : default_label(ctx, request->in, query));
     times = doc_set_list(result, M_Timestamps);
     values = doc_set_list(result, M_Values);
-    for (int64_t i = 0; metric != NULL && i < slots; i++) {
+    for (int64_t i = 0; metric != NULL && i < slots && request->points <= request->points_end;
+         i++) {
         int64_t at_ms = first_ms + (request->ascending ? i : slots - 1 - i) * period_ms;
         struct metric_set set =
             metric_merge(metric, unit, at_ms, min_i64(at_ms + period_ms, request->end_ms));
 
-        if (set.count > 0 && request->points < request->points_max) {
-            request->points++;
+        if (set.count == 0) {
+            continue;
+        }
+        request->points++; /* One more than fits is looked for, and not given. */
+        if (request->points > request->skip && request->points <= request->points_end) {
             doc_list_add(times, doc_new_time_ms(ctx->arena, at_ms));
             doc_list_add(values,
                          doc_new_double(ctx->arena, metric_statistic(&set, doc_z(stat, M_Stat))));
         }
     }
     doc_set_z(result, M_StatusCode,
-              request->points < request->points_max ? "Complete" : "PartialData");
+              request->points <= request->points_end ? "Complete" : "PartialData");
+    return 0;
+}
+
+static int check_data_request(struct ctx *ctx, const struct doc *in, struct data_request *request,
+                              struct error *err)
+{
+    struct slice skip;
+
+    if (page_token_read(ctx->arena, "GetMetricData", doc_z(in, M_NextToken), &skip, err) != 0 ||
+        (skip.bytes > 0 && text_to_i64(skip, 0, INT32_MAX, &request->skip, err) != 0)) {
+        return error_api(err, "InvalidNextToken", "The next token specified is invalid.");
+    }
+    if (request->start_ms == request->end_ms) {
+        return error_api(err, VALIDATION,
+                         "The parameter StartTime must not equal parameter EndTime.");
+    }
+    if (request->start_ms > request->end_ms) {
+        return error_api(err, VALIDATION, "The parameter EndTime must be greater than StartTime.");
+    }
+    for (size_t i = 0; i < doc_count(in, M_MetricDataQueries); i++) {
+        int rc = check_id(in, i, err);
+
+        rc = rc != 0 ? rc : check_query(doc_at(in, M_MetricDataQueries, i), i + 1, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
     return 0;
 }
 
@@ -216,40 +340,36 @@ int cloudwatch_get_metric_data(struct ctx *ctx, const struct doc *in, struct doc
                                struct error *err)
 {
     struct data_request request = {
+        .in = in,
         .start_ms = doc_time_ms_or(in, M_StartTime, 0),
         .end_ms = doc_time_ms_or(in, M_EndTime, 0),
         .ascending = slice_equal(doc_text(in, M_ScanBy), SLICE_LIT("TimestampAscending")),
-        .points_max = min_i64(doc_int_or(in, M_MaxDatapoints, DATA_POINTS_MAX), DATA_POINTS_MAX),
     };
+    int64_t room = doc_int_or(in, M_MaxDatapoints, DATA_POINTS_MAX);
+    int rc = check_data_request(ctx, in, &request, err);
 
-    if (request.start_ms == request.end_ms) {
-        return error_api(err, VALIDATION,
-                         "The parameter StartTime must not equal parameter EndTime.");
+    if (rc != 0) {
+        return rc;
     }
-    if (request.start_ms > request.end_ms) {
-        return error_api(err, VALIDATION, "The parameter EndTime must be greater than StartTime.");
-    }
+    request.points_end = request.skip + max_i64(1, min_i64(room, DATA_POINTS_MAX));
     /* Nothing older is kept: no slots for it. */
     request.start_ms = max_i64(request.start_ms, ctx->now_ms - 2 * METRIC_KEEP_MS);
     request.end_ms = min_i64(request.end_ms, ctx->now_ms + METRIC_KEEP_MS);
     doc_set_list(out, M_MetricDataResults);
     doc_set_list(out, M_Messages);
     for (size_t i = 0; i < doc_count(in, M_MetricDataQueries); i++) {
-        int rc = check_query(doc_at(in, M_MetricDataQueries, i), i + 1, err);
+        const struct doc *query = doc_at(in, M_MetricDataQueries, i);
 
+        rc = doc_bool_or(query, M_ReturnData, true) ? answer_query(ctx, query, &request, out, err)
+                                                    : 0;
         if (rc != 0) {
             return rc;
         }
     }
-    for (size_t i = 0; i < doc_count(in, M_MetricDataQueries); i++) {
-        const struct doc *query = doc_at(in, M_MetricDataQueries, i);
-        int rc = doc_bool_or(query, M_ReturnData, true)
-                     ? answer_query(ctx, query, &request, out, err)
-                     : 0;
-
-        if (rc != 0) {
-            return rc;
-        }
+    if (request.points > request.points_end) {
+        doc_set_z(out, M_NextToken,
+                  page_token(ctx->arena, "GetMetricData",
+                             arena_printf(ctx->arena, "%lld", (long long)request.points_end)));
     }
     return 0;
 }
