@@ -61,6 +61,39 @@ def test_candidates_are_kept(stack):
     assert {'CandidateName': {'S': 'Ada'}} in items
 
 
+def test_the_load_balancer_tells_cloudwatch_of_every_request(stack):
+    """Health checks are none."""
+    balancer = stack.muster.client('elbv2').describe_load_balancers()['LoadBalancers'][0]
+    dimensions = [{'Name': 'LoadBalancer', 'Value': balancer['LoadBalancerArn'].split('loadbalancer/')[1]}]
+    cloudwatch = stack.muster.client('cloudwatch')
+
+    since = datetime.datetime.utcnow() - datetime.timedelta(hours=1)
+
+    def total(metric):
+        points = cloudwatch.get_metric_statistics(
+            Namespace='AWS/ApplicationELB', MetricName=metric, Dimensions=dimensions, Period=60,
+            Statistics=['Sum'], StartTime=since, EndTime=since + datetime.timedelta(hours=12))['Datapoints']
+        return sum(point['Sum'] for point in points)
+
+    names = 'RequestCount', 'HTTPCode_Target_2XX_Count', 'HTTPCode_Target_4XX_Count'
+    seen = [None]
+
+    def settled():
+        """What the tests before asked is counted, too: nothing came in a second."""
+        seen.append([total(name) for name in names])
+        return seen[-1] == seen[-2] and seen[-1]
+
+    before = wait(settled, 'counts that rest', every=1)
+    for _ in range(20):
+        get(f'{stack.url}/gtg')
+    for _ in range(5):
+        get(f'{stack.url}/candidate/Nobody')
+    wait(lambda: [total(n) - b for n, b in zip(names, before)] == [25, 20, 5], 'every request counted once')
+    healthy = [m for m in cloudwatch.list_metrics(Namespace='AWS/ApplicationELB',
+                                                  MetricName='HealthyHostCount')['Metrics']]
+    assert [sorted(d['Name'] for d in m['Dimensions']) for m in healthy] == [['LoadBalancer', 'TargetGroup']]
+
+
 def test_instances_may_do_what_their_role_says(stack):
     instance = stack.in_service()[0]
     role = json.loads(stack.output(instance, '''

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "compute/compute.h"
+#include "services/cloudwatch/cloudwatch.h"
 #include "services/ec2/ec2.h"
 #include "services/elbv2/elbv2.h"
 #include "services/elbv2/private.h"
@@ -134,6 +135,46 @@ void ec2_on_instance_change(struct control *control, ec2_change_fn *fn, void *da
     (void)control;
     (void)data;
     changed = fn;
+}
+
+/* A made-up CloudWatch: it sums what is published of one metric, by the dimensions' number. */
+
+static const char *const published_names[] = {"RequestCount", "HTTPCode_Target_2XX_Count",
+                                              "HTTPCode_ELB_5XX_Count"};
+static struct {
+    double sum[3]; /* [1]: of the balancer, [2]: of its group. */
+} published[COUNT_OF(published_names)];
+static double healthy_now, unhealthy_now;
+
+void cloudwatch_put(struct control *control, const struct cloudwatch_datum *datum)
+{
+    (void)control;
+    assert_string_equal(datum->namespace, "AWS/ApplicationELB");
+    assert_in_range(datum->dimension_count, 1, 2);
+    for (size_t i = 0; i < COUNT_OF(published_names); i++) {
+        if (strcmp(published_names[i], datum->name) == 0) {
+            published[i].sum[datum->dimension_count] += datum->sum;
+        }
+    }
+    if (strcmp(datum->name, "HealthyHostCount") == 0) {
+        healthy_now = datum->sum;
+    } else if (strcmp(datum->name, "UnHealthyHostCount") == 0) {
+        unhealthy_now = datum->sum;
+    }
+}
+
+void cloudwatch_put_value(struct control *control, const char *namespace, const char *name,
+                          const struct cloudwatch_dimension *dimensions, size_t dimension_count,
+                          const char *unit, int64_t time_ms, double value)
+{
+    cloudwatch_put(control, &(struct cloudwatch_datum){.namespace = namespace,
+                                                       .name = name,
+                                                       .dimensions = dimensions,
+                                                       .dimension_count = dimension_count,
+                                                       .unit = unit,
+                                                       .time_ms = time_ms,
+                                                       .count = 1,
+                                                       .sum = value});
 }
 
 static void make_instances(void)
@@ -743,6 +784,28 @@ static pid_t serve(const char *name, int *port)
     return child;
 }
 
+static int served; /* Requests since count_anew(). */
+
+static void count_anew(void)
+{
+    served = 0;
+    memset(published, 0, sizeof(published));
+}
+
+static bool all_counted(struct plane_test *test)
+{
+    (void)test;
+    return published[0].sum[1] == served && published[0].sum[2] == served &&
+           published[1].sum[1] == served && published[1].sum[2] == served;
+}
+
+/* Those of the moment in which HAProxy was adopted may be missing. */
+static bool some_counted(struct plane_test *test)
+{
+    (void)test;
+    return published[0].sum[1] > 0 && published[0].sum[1] <= served;
+}
+
 /* One request through HAProxy: the body's first byte, or the status' first digit when it is no 200,
  * '-' without an answer. The loop is turned meanwhile. */
 static char request(struct plane_test *test)
@@ -768,7 +831,11 @@ static char request(struct plane_test *test)
     if (body == NULL) {
         return '-';
     }
-    return strncmp(answer + 9, "200", 3) == 0 ? body[4] : answer[9];
+    if (strncmp(answer + 9, "200", 3) != 0) {
+        return answer[9];
+    }
+    served++;
+    return body[4];
 }
 
 static char seen[32];
@@ -802,6 +869,17 @@ static bool unavailable(struct plane_test *test)
     return request(test) == '5';
 }
 
+static bool only_own_errors(struct plane_test *test)
+{
+    return request(test) == '5' && published[2].sum[1] > 0;
+}
+
+static bool one_healthy(struct plane_test *test)
+{
+    (void)test;
+    return healthy_now == 1 && unhealthy_now == 1;
+}
+
 static void haproxy_does_what_the_targets_say(void **state)
 {
     struct plane_test *test = *state;
@@ -818,12 +896,14 @@ static void haproxy_does_what_the_targets_say(void **state)
     make_group(test);
     set_delay(test, "20");
     make_listener(test);
+    count_anew();
     targets(test, elbv2_register_targets, ports, 2);
     until(test, "healthy", both_healthy);
     until(test, "requests take turns", a_and_b);
     starts = test->fake.starts;
     test->fake.status[0] = 500;
     until(test, "an unhealthy target gets none", only_b);
+    until(test, "one is healthy, says CloudWatch", one_healthy);
     test->fake.status[1] = 500;
     until(test, "when all are unhealthy, all get some", a_and_b);
     test->fake.status[0] = test->fake.status[1] = 200;
@@ -832,12 +912,15 @@ static void haproxy_does_what_the_targets_say(void **state)
     until(test, "a draining one gets none", only_b);
     until(test, "gone", first_absent);
     check_int("all that without a successor", starts, test->fake.starts);
+    until(test, "CloudWatch has every request", all_counted);
 
+    count_anew();
     end(test); /* musterd is restarted; HAProxy goes on. */
     begin(test);
     targets(test, elbv2_register_targets, ports, 1);
     until(test, "the one that came after the restart", a_and_b);
     check_int("it was adopted", starts, test->fake.starts);
+    until(test, "no request is counted again", some_counted);
 
     set_delay(test, "40"); /* Changes hard-stop-after: another shape. */
     until(test, "a successor serves as well", a_and_b);
@@ -846,6 +929,8 @@ static void haproxy_does_what_the_targets_say(void **state)
     until(test, "and takes commands", only_a);
     targets(test, elbv2_deregister_targets, NULL, 2);
     until(test, "nobody is left", unavailable);
+    count_anew();
+    until(test, "the balancer's own errors are no target's", only_own_errors);
     check_int("nobody asked for more processes", starts + 1, test->fake.starts);
     kill(a, SIGKILL);
     kill(b, SIGKILL);

@@ -511,7 +511,9 @@ static void note_row(void *data, const struct balancer_row *row)
 {
     struct plane *plane = data;
     enum balancer_server_state state = BALANCER_READY;
+    struct balancer_counters before;
 
+    balancer_totals_take(&plane->totals, row, &before); /* An earlier musterd published it. */
     if (row->type != BALANCER_ROW_SERVER) {
         return;
     }

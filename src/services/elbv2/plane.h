@@ -31,7 +31,8 @@ struct plane {
     struct plane_server *servers;
     size_t server_count, server_room;
     struct balancer_socket *socket;
-    struct balancer_totals totals;
+    struct balancer_totals totals; /* metrics.c: what HAProxy has counted, */
+    int64_t read_ms;               /* and the instant that the next answer is for. */
 };
 
 /* "tg-<16 hex>" from the ARN's end; statistics go by it. In @arena. */

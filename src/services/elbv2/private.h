@@ -144,6 +144,7 @@ struct elbv2 {
     size_t hearers_count, hearers_room;
     struct control_timer *timer;   /* Probes and ends of draining. */
     struct control_timer *metrics; /* Statistics. */
+    int64_t metrics_ms;            /* Start of the period that was published last. */
     void (*haproxy_before)(void *control, const char *id); /* Who else hears of HAProxys. */
     size_t probing;                /* Probes under way. */
 };
@@ -214,7 +215,7 @@ void plane_touch(struct ctx *ctx, struct load_balancer *balancer);
 void plane_drop(struct ctx *ctx, struct load_balancer *balancer);
 void plane_free(struct plane *plane);
 
-/* metrics.c */
+/* metrics.c: publish, and arm the timer again. */
 void elb_metrics_tick(struct ctx *ctx, void *data);
 
 /* balancers.c and others: checks that several actions share. */
