@@ -34,7 +34,7 @@ SERVICES = {
     'cloudwatch': '',
     'ec2': 'iam cloudwatch',
     'imds': 'iam ec2',
-    'elbv2': 'ec2',
+    'elbv2': 'cloudwatch ec2',
     'autoscaling': 'cloudwatch ec2 elbv2',
     'ssm': 'iam ec2',
     'resourcegroups': '',
