@@ -16,14 +16,13 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/log.h"
-#include "services/cloudformation/resource.h"
 #include "services/cloudformation/stack.h"
+#include "services/cloudformation/step.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define STEP_REAL_MS 400
-#define STABLE_REAL_MS_MAX (15LL * 60 * 1000) /* Until a resource is ready, or gone. */
 
 static void step(struct ctx *ctx, void *data);
 
@@ -79,412 +78,6 @@ void operation_resume(struct stack *stack)
     }
 }
 
-/* Resources. */
-
-static void set_phase(struct ctx *ctx, struct stack_resource *resource, enum resource_phase phase)
-{
-    resource->phase = phase;
-    resource->phase_since_ms = ctx->wall_ms;
-}
-
-static json_t *parsed(const char *text)
-{
-    json_t *json = text == NULL ? NULL : json_loads(text, JSON_DECODE_ANY, NULL);
-
-    return json == NULL ? json_object() : json;
-}
-
-static char *dumped(const json_t *json)
-{
-    return json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
-}
-
-static struct resource_call call_of(struct ctx *ctx, struct stack *stack,
-                                    const struct stack_resource *resource)
-{
-    return (struct resource_call){
-        .ctx = ctx,
-        .stack = stack,
-        .logical = resource->logical,
-        .physical = resource->physical,
-        .properties = parsed(resource->properties),
-        .previous = parsed(resource->previous),
-        .attributes = parsed(resource->attributes),
-    };
-}
-
-/* What the call found out goes to the resource. */
-static void close_call(struct resource_call *call, struct stack_resource *resource)
-{
-    if (call->new_physical != NULL) {
-        free(resource->physical);
-        resource->physical = call->new_physical;
-    }
-    free(resource->attributes);
-    resource->attributes = dumped(call->attributes);
-    json_decref(call->properties);
-    json_decref(call->previous);
-    json_decref(call->attributes);
-}
-
-static const char *reason_of(struct ctx *ctx, const struct error *err)
-{
-    return arena_printf(ctx->arena,
-                        "Resource handler returned message: \"%s\" (RequestToken: %s, "
-                        "HandlerErrorCode: %s)",
-                        err->message, ctx->request_id,
-                        err->aws_code[0] == '\0' ? "GeneralServiceException" : err->aws_code)
-        .data;
-}
-
-static const char *verb(const struct stack *stack)
-{
-    return stack->status == STACK_CREATE_IN_PROGRESS ? "CREATE" : "UPDATE";
-}
-
-static void mark(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
-                 const char *what, const char *outcome, const char *reason)
-{
-    resource_set_status(ctx, stack, resource, arena_printf(ctx->arena, "%s_%s", what, outcome).data,
-                        reason);
-}
-
-static void fail(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
-                 const char *what, const char *reason)
-{
-    set_phase(ctx, resource, PHASE_FAILED);
-    mark(ctx, stack, resource, what, "FAILED", reason);
-}
-
-static bool dependencies_done(const struct stack *stack, const struct stack_resource *resource)
-{
-    for (size_t i = 0; i < resource->depends_count; i++) {
-        const struct stack_resource *other = stack_resource_find(stack, resource->depends[i]);
-
-        if (other != NULL && other->phase != PHASE_DONE) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Applying a template: create and update. */
-
-static int evaluated_properties(struct stack *stack, const char *logical, json_t **properties,
-                                struct error *err)
-{
-    const struct evaluation evaluation = stack_evaluation(stack);
-    json_t *declared = json_object_get(
-        json_object_get(json_object_get(stack->template, "Resources"), logical), "Properties");
-    int rc;
-
-    if (declared == NULL) {
-        *properties = json_object();
-        return 0;
-    }
-    rc = evaluate(&evaluation, declared, properties, err);
-    if (rc == 0 && *properties == NULL) {
-        *properties = json_object();
-    }
-    return rc;
-}
-
-static void start_create(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
-                         const struct resource_row *row)
-{
-    struct resource_call call = call_of(ctx, stack, resource);
-    struct error err = {0};
-    int rc;
-
-    call.physical = NULL;
-    json_object_clear(call.attributes);
-    rc = row->create(&call, &err);
-    close_call(&call, resource);
-    if (rc != 0) {
-        fail(ctx, stack, resource, verb(stack), reason_of(ctx, &err));
-        return;
-    }
-    mark(ctx, stack, resource, verb(stack), "IN_PROGRESS", "Resource creation Initiated");
-    set_phase(ctx, resource, PHASE_RUNNING);
-}
-
-/* Did a property change that can only be had by a new resource? */
-static bool must_replace(const struct resource_row *row, const struct resource_call *call)
-{
-    return row->update == NULL || resource_changed(call, row->replace);
-}
-
-static void start_update(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
-                         const struct resource_row *row)
-{
-    struct resource_call call = call_of(ctx, stack, resource);
-    struct error err = {0};
-    int rc;
-
-    if (must_replace(row, &call)) {
-        close_call(&call, resource);
-        mark(ctx, stack, resource, "UPDATE", "IN_PROGRESS",
-             "Requested update requires the creation of a new physical resource; hence creating "
-             "one.");
-        free(resource->old_physical);
-        resource->old_physical = resource->physical;
-        resource->physical = NULL;
-        start_create(ctx, stack, resource, row);
-        return;
-    }
-    mark(ctx, stack, resource, "UPDATE", "IN_PROGRESS", NULL);
-    rc = row->update(&call, &err);
-    close_call(&call, resource);
-    if (rc != 0) {
-        fail(ctx, stack, resource, "UPDATE", reason_of(ctx, &err));
-        return;
-    }
-    set_phase(ctx, resource, PHASE_RUNNING);
-}
-
-static void start_apply(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
-{
-    const struct resource_row *row = resource_row_find(resource->type);
-    json_t *properties = NULL, *before = parsed(resource->properties);
-    struct error err = {0};
-
-    ASSERT(row != NULL); /* plan_check() refused others. */
-    if (evaluated_properties(stack, resource->logical, &properties, &err) != 0) {
-        json_decref(before);
-        mark(ctx, stack, resource, resource->physical == NULL ? "CREATE" : "UPDATE", "IN_PROGRESS",
-             NULL);
-        fail(ctx, stack, resource, verb(stack), err.message);
-        return;
-    }
-    if (resource->physical != NULL && json_equal(properties, before)) {
-        set_phase(ctx, resource, PHASE_DONE);
-        json_decref(before);
-        json_decref(properties);
-        return;
-    }
-    if (resource->physical != NULL) {
-        free(resource->previous);
-        resource->previous = resource->properties;
-        resource->properties = NULL;
-    }
-    free(resource->properties);
-    resource->properties = dumped(properties);
-    json_decref(before);
-    json_decref(properties);
-    if (resource->physical == NULL) {
-        mark(ctx, stack, resource, "CREATE", "IN_PROGRESS", NULL);
-        start_create(ctx, stack, resource, row);
-    } else {
-        start_update(ctx, stack, resource, row);
-    }
-}
-
-static void poll_apply(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
-{
-    const struct resource_row *row = resource_row_find(resource->type);
-    struct resource_call call = call_of(ctx, stack, resource);
-    struct error err = {0};
-    bool done = row->ready == NULL;
-    int rc = done ? 0 : row->ready(&call, &done, &err);
-
-    close_call(&call, resource);
-    if (rc != 0) {
-        fail(ctx, stack, resource, verb(stack), reason_of(ctx, &err));
-    } else if (done) {
-        set_phase(ctx, resource, PHASE_DONE);
-        mark(ctx, stack, resource,
-             strncmp(resource->status, "CREATE", 6) == 0 ? "CREATE" : "UPDATE", "COMPLETE", NULL);
-    } else if (ctx->wall_ms - resource->phase_since_ms > STABLE_REAL_MS_MAX) {
-        fail(ctx, stack, resource, verb(stack), "Resource did not stabilize.");
-    }
-}
-
-/* Start and ask, in the template's order. True when nothing is left to do; *@failed when something
- * went wrong. Until a pass changes nothing: most resources are ready at once, and what depends on
- * them need not wait for the next step. */
-static bool apply(struct ctx *ctx, struct stack *stack, bool *failed)
-{
-    bool moved = true, left = true;
-
-    *failed = false;
-    while (moved && !*failed) {
-        moved = false;
-        left = false;
-        for (size_t i = 0; i < stack->resources_count; i++) {
-            struct stack_resource *resource = &stack->resources[i];
-            enum resource_phase before = resource->phase;
-
-            if (before == PHASE_WAITING && dependencies_done(stack, resource)) {
-                start_apply(ctx, stack, resource);
-            }
-            if (resource->phase == PHASE_RUNNING) {
-                poll_apply(ctx, stack, resource);
-            }
-            moved |= resource->phase != before;
-            left |= resource->phase != PHASE_DONE;
-            *failed |= resource->phase == PHASE_FAILED;
-        }
-    }
-    return !left;
-}
-
-/* Deleting. */
-
-static bool depended_on(const struct stack *stack, const struct stack_resource *resource)
-{
-    for (size_t i = 0; i < stack->resources_count; i++) {
-        const struct stack_resource *other = &stack->resources[i];
-
-        if (other == resource || other->phase == PHASE_DONE) {
-            continue;
-        }
-        for (size_t j = 0; j < other->depends_count; j++) {
-            if (strcmp(other->depends[j], resource->logical) == 0) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* Codes of services that mean "it is not there": what a deletion wants. */
-static bool means_gone(const struct error *err)
-{
-    static const char *const parts[] = {"NotFound", "NoSuchEntity", "Gateway.NotAttached",
-                                        "not found", "does not exist"};
-
-    if (err->code == ERR_NOT_FOUND) {
-        return true;
-    }
-    for (size_t i = 0; i < COUNT_OF(parts); i++) {
-        if (strstr(err->aws_code, parts[i]) != NULL || strstr(err->message, parts[i]) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Codes that mean "not yet": something that uses it is still going away. */
-static bool means_wait(const struct error *err)
-{
-    static const char *const codes[] = {
-        "DependencyViolation",       "ResourceInUse", "DeleteConflict", "InUse",
-        "ScalingActivityInProgress", "IncorrectState"};
-
-    for (size_t i = 0; i < COUNT_OF(codes); i++) {
-        if (strstr(err->aws_code, codes[i]) != NULL) {
-            return true;
-        }
-    }
-    return err->code == ERR_BUSY;
-}
-
-static void deleted(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
-{
-    set_phase(ctx, resource, PHASE_DONE);
-    mark(ctx, stack, resource, "DELETE", "COMPLETE", NULL);
-}
-
-static bool kept(const struct stack *stack, const struct stack_resource *resource)
-{
-    for (size_t i = 0; i < stack->retain_count; i++) {
-        if (strcmp(stack->retain[i], resource->logical) == 0) {
-            return true;
-        }
-    }
-    return resource->retain && stack->status != STACK_ROLLBACK_IN_PROGRESS;
-}
-
-/* Ask for the deletion; "not yet" is asked again at the next step. */
-static void start_delete(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
-{
-    const struct resource_row *row = resource_row_find(resource->type);
-    struct resource_call call;
-    struct error err = {0};
-    bool first =
-        strcmp(resource->status == NULL ? "" : resource->status, "DELETE_IN_PROGRESS") != 0;
-    int rc;
-
-    if (resource->physical == NULL || row == NULL) {
-        set_phase(ctx, resource, PHASE_DONE);
-        return;
-    }
-    if (kept(stack, resource)) {
-        set_phase(ctx, resource, PHASE_DONE);
-        mark(ctx, stack, resource, "DELETE", "SKIPPED", NULL);
-        return;
-    }
-    if (first) {
-        mark(ctx, stack, resource, "DELETE", "IN_PROGRESS", NULL);
-        resource->phase_since_ms = ctx->wall_ms;
-    }
-    call = call_of(ctx, stack, resource);
-    rc = row->delete == NULL ? 0 : row->delete (&call, &err);
-    close_call(&call, resource);
-    if (rc == 0) {
-        set_phase(ctx, resource, PHASE_RUNNING);
-    } else if (means_gone(&err)) {
-        deleted(ctx, stack, resource);
-    } else if (!means_wait(&err) || ctx->wall_ms - resource->phase_since_ms > STABLE_REAL_MS_MAX) {
-        fail(ctx, stack, resource, "DELETE", reason_of(ctx, &err));
-    }
-}
-
-static void poll_delete(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
-{
-    const struct resource_row *row = resource_row_find(resource->type);
-    struct resource_call call = call_of(ctx, stack, resource);
-    struct error err = {0};
-    bool done = row->gone == NULL;
-    int rc = done ? 0 : row->gone(&call, &done, &err);
-
-    close_call(&call, resource);
-    if ((rc == 0 && done) || (rc != 0 && means_gone(&err))) {
-        deleted(ctx, stack, resource);
-    } else if (rc != 0) {
-        fail(ctx, stack, resource, "DELETE", reason_of(ctx, &err));
-    } else if (ctx->wall_ms - resource->phase_since_ms > STABLE_REAL_MS_MAX) {
-        fail(ctx, stack, resource, "DELETE", "Resource did not stabilize.");
-    }
-}
-
-/* Delete all resources that are not done, dependants first. True when nothing is left but failures.
- */
-static bool delete_all(struct ctx *ctx, struct stack *stack, bool *failed)
-{
-    bool moved = true, left = true;
-
-    *failed = false;
-    while (moved) {
-        moved = false;
-        left = false;
-        for (size_t i = stack->resources_count; i-- > 0;) {
-            struct stack_resource *resource = &stack->resources[i];
-            enum resource_phase before = resource->phase;
-
-            if (before == PHASE_WAITING && !depended_on(stack, resource)) {
-                start_delete(ctx, stack, resource);
-            }
-            if (resource->phase == PHASE_RUNNING) {
-                poll_delete(ctx, stack, resource);
-            }
-            moved |= resource->phase != before;
-            left |= resource->phase == PHASE_RUNNING ||
-                    (resource->phase == PHASE_WAITING && resource->physical != NULL);
-            *failed |= resource->phase == PHASE_FAILED;
-        }
-    }
-    if (*failed) { /* What a failed one holds back will never be free. */
-        bool running = false;
-
-        for (size_t i = 0; i < stack->resources_count; i++) {
-            running |= stack->resources[i].phase == PHASE_RUNNING;
-        }
-        left = running;
-    }
-    return !left;
-}
-
 /* Operations. */
 
 static const char *failed_names(struct ctx *ctx, const struct stack *stack)
@@ -508,7 +101,7 @@ static void cancel_running(struct ctx *ctx, struct stack *stack, const char *rea
         struct stack_resource *resource = &stack->resources[i];
 
         if (resource->phase == PHASE_RUNNING) {
-            mark(ctx, stack, resource, verb(stack), "FAILED", reason);
+            step_mark(ctx, stack, resource, step_verb(stack), "FAILED", reason);
         }
     }
 }
@@ -516,7 +109,7 @@ static void cancel_running(struct ctx *ctx, struct stack *stack, const char *rea
 static void all_to(struct ctx *ctx, struct stack *stack, enum resource_phase phase)
 {
     for (size_t i = 0; i < stack->resources_count; i++) {
-        set_phase(ctx, &stack->resources[i], phase);
+        step_set_phase(ctx, &stack->resources[i], phase);
     }
 }
 
@@ -557,7 +150,7 @@ static void step_create(struct ctx *ctx, struct stack *stack)
     bool failed;
     const char *reason;
 
-    if (apply(ctx, stack, &failed)) {
+    if (step_apply_all(ctx, stack, &failed)) {
         if (fill_outputs(stack, &err) != 0) {
             log_warn("stack.outputs stack=%s reason=\"%s\"", stack->name, err.message);
         }
@@ -601,7 +194,7 @@ static void step_delete(struct ctx *ctx, struct stack *stack)
     bool rollback = stack->status == STACK_ROLLBACK_IN_PROGRESS;
     bool failed;
 
-    if (!delete_all(ctx, stack, &failed)) {
+    if (!step_delete_all(ctx, stack, &failed)) {
         return;
     }
     if (failed) {
@@ -659,7 +252,7 @@ static void exempt_removed(struct ctx *ctx, struct stack *stack)
 
     for (size_t i = 0; i < stack->resources_count; i++) {
         if (json_object_get(resources, stack->resources[i].logical) == NULL) {
-            set_phase(ctx, &stack->resources[i], PHASE_DONE);
+            step_set_phase(ctx, &stack->resources[i], PHASE_DONE);
         }
     }
 }
@@ -673,8 +266,8 @@ static void begin_cleanup(struct ctx *ctx, struct stack *stack, enum stack_statu
         struct stack_resource *resource = &stack->resources[i];
         bool removed = json_object_get(resources, resource->logical) == NULL;
 
-        set_phase(ctx, resource,
-                  removed || resource->old_physical != NULL ? PHASE_WAITING : PHASE_DONE);
+        step_set_phase(ctx, resource,
+                       removed || resource->old_physical != NULL ? PHASE_WAITING : PHASE_DONE);
     }
 }
 
@@ -685,7 +278,7 @@ static void step_update(struct ctx *ctx, struct stack *stack)
     const char *reason;
     bool failed;
 
-    if (apply(ctx, stack, &failed)) {
+    if (step_apply_all(ctx, stack, &failed)) {
         if (!back && fill_outputs(stack, &err) != 0) {
             log_warn("stack.outputs stack=%s reason=\"%s\"", stack->name, err.message);
         }
@@ -709,32 +302,6 @@ static void step_update(struct ctx *ctx, struct stack *stack)
     exempt_removed(ctx, stack);
 }
 
-/* The cleanup deletes what was replaced under its old id, then what the template lost. */
-static bool swap_replaced(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
-{
-    const struct resource_row *row = resource_row_find(resource->type);
-    struct resource_call call = call_of(ctx, stack, resource);
-    struct error err = {0};
-    json_t *now = call.properties;
-    int rc;
-
-    call.physical = resource->old_physical;
-    call.properties = call.previous; /* It was made with these. */
-    rc = row == NULL || row->delete == NULL ? 0 : row->delete (&call, &err);
-    call.properties = now;
-    close_call(&call, resource);
-    if (rc != 0 && !means_gone(&err)) {
-        if (ctx->wall_ms - resource->phase_since_ms < STABLE_REAL_MS_MAX && means_wait(&err)) {
-            return false;
-        }
-        log_warn("stack.cleanup stack=%s resource=%s reason=\"%s\"", stack->name, resource->logical,
-                 err.message); /* AWS too leaves it and says so. */
-    }
-    free(resource->old_physical);
-    resource->old_physical = NULL;
-    return true;
-}
-
 static void step_cleanup(struct ctx *ctx, struct stack *stack)
 {
     json_t *resources = json_object_get(stack->template, "Resources");
@@ -746,13 +313,13 @@ static void step_cleanup(struct ctx *ctx, struct stack *stack)
         if (resource->old_physical == NULL) {
             continue;
         }
-        if (!swap_replaced(ctx, stack, resource)) {
+        if (!step_delete_replaced(ctx, stack, resource)) {
             waiting = true;
         } else if (json_object_get(resources, resource->logical) != NULL) {
-            set_phase(ctx, resource, PHASE_DONE);
+            step_set_phase(ctx, resource, PHASE_DONE);
         }
     }
-    if (waiting || !delete_all(ctx, stack, &failed)) {
+    if (waiting || !step_delete_all(ctx, stack, &failed)) {
         return;
     }
     for (size_t i = stack->resources_count; i-- > 0;) {
@@ -867,7 +434,7 @@ static int adopt_template(struct ctx *ctx, struct stack *stack, struct error *er
         free(resource->depends);
         plan_dependencies(stack->template, logical, &resource->depends, &resource->depends_count);
         resource->retain = policy != NULL && strcmp(policy, "Retain") == 0;
-        set_phase(ctx, resource, PHASE_WAITING);
+        step_set_phase(ctx, resource, PHASE_WAITING);
     }
     return 0;
 }
@@ -909,7 +476,7 @@ void operation_begin_delete(struct ctx *ctx, struct stack *stack)
     for (size_t i = 0; i < stack->resources_count; i++) {
         struct stack_resource *resource = &stack->resources[i];
 
-        set_phase(ctx, resource, resource->physical == NULL ? PHASE_DONE : PHASE_WAITING);
+        step_set_phase(ctx, resource, resource->physical == NULL ? PHASE_DONE : PHASE_WAITING);
     }
     stack_set_status(ctx, stack, STACK_DELETE_IN_PROGRESS, "User Initiated");
     stack_changed(ctx, stack);
