@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define STACKS_PER_PAGE 100
+#define RESOURCES_PER_PAGE 100
 #define EVENTS_PER_PAGE 100
 
 static int missing(const char *name, struct error *err)
@@ -20,15 +22,6 @@ static int find(struct ctx *ctx, const char *name, struct stack **stack, struct 
 }
 
 /* DescribeStacks */
-
-static bool hidden(const struct stack *stack, const char *parameter)
-{
-    json_t *declared = json_object_get(json_object_get(stack->template, "Parameters"), parameter);
-    json_t *value = json_object_get(declared, "NoEcho");
-    const char *text = json_string_value(value);
-
-    return json_is_true(value) || (text != NULL && strcmp(text, "true") == 0);
-}
 
 static void add_outputs(const struct stack *stack, struct doc *row)
 {
@@ -57,7 +50,9 @@ static void add_stack(const struct stack *stack, struct doc *out)
 
         doc_set_z(parameter, M_ParameterKey, stack->parameters[i].key);
         doc_set_z(parameter, M_ParameterValue,
-                  hidden(stack, stack->parameters[i].key) ? "****" : stack->parameters[i].value);
+                  plan_hides(stack->template, stack->parameters[i].key)
+                      ? "****"
+                      : stack->parameters[i].value);
     }
     doc_set_time_ms(row, M_CreationTime, stack->created_ms);
     if (stack->updated_ms != 0) {
@@ -68,6 +63,7 @@ static void add_stack(const struct stack *stack, struct doc *out)
     }
     doc_set_z(row, M_StackStatus, stack_status_names[stack->status]);
     doc_set_z(row, M_StackStatusReason, stack->status_reason);
+    doc_set_z(row, M_ChangeSetId, stack->change_set);
     doc_set_bool(row, M_DisableRollback, stack->disable_rollback);
     doc_set_list(row, M_NotificationARNs);
     for (size_t i = 0; i < stack->capabilities_count; i++) {
@@ -85,10 +81,49 @@ static void add_stack(const struct stack *stack, struct doc *out)
     doc_set_z(doc_set_struct(row, M_DriftInformation), M_StackDriftStatus, "NOT_CHECKED");
 }
 
+static bool is_alive(const struct doc *in, const struct stack *stack)
+{
+    (void)in;
+    return stack->status != STACK_DELETE_COMPLETE;
+}
+
+/* A page of the stacks that fit, newest first. */
+static int list(struct ctx *ctx, const struct doc *in, const char *action,
+                bool (*fits)(const struct doc *in, const struct stack *stack),
+                void (*add)(const struct stack *stack, struct doc *out), struct doc *out,
+                struct error *err)
+{
+    const struct map *stacks = &ctx->control->cloudformation->stacks;
+    struct stack **all = arena_calloc(ctx->arena, stacks->count + 1, sizeof(struct stack *));
+    struct stack *stack;
+    struct slice after;
+    size_t count = 0, given = 0;
+
+    if (page_token_read(ctx->arena, action, doc_z(in, M_NextToken), &after, err) != 0) {
+        return error_api(err, "ValidationError", "Invalid NextToken");
+    }
+    for (size_t at = 0; (stack = map_next(stacks, &at)) != NULL;) {
+        if (fits(in, stack)) {
+            all[count++] = stack;
+        }
+    }
+    while (after.bytes > 0 && count > 0 && !slice_equal_z(after, all[count - 1]->id)) {
+        count--;
+    }
+    count -= after.bytes > 0 && count > 0;
+    for (; count > 0; count--, given++) {
+        if (given == STACKS_PER_PAGE) {
+            doc_set_z(out, M_NextToken, page_token(ctx->arena, action, slice_z(all[count]->id)));
+            break;
+        }
+        add(all[count - 1], out);
+    }
+    return 0;
+}
+
 int cloudformation_describe_stacks(struct ctx *ctx, const struct doc *in, struct doc *out,
                                    struct error *err)
 {
-    struct cloudformation *service = ctx->control->cloudformation;
     struct stack *stack;
 
     doc_set_list(out, M_Stacks);
@@ -100,46 +135,40 @@ int cloudformation_describe_stacks(struct ctx *ctx, const struct doc *in, struct
         }
         return rc;
     }
-    for (size_t at = 0; (stack = map_next(&service->stacks, &at)) != NULL;) {
-        if (stack->status != STACK_DELETE_COMPLETE) {
-            add_stack(stack, out);
-        }
+    return list(ctx, in, "DescribeStacks", is_alive, add_stack, out, err);
+}
+
+static bool has_status(const struct doc *in, const struct stack *stack)
+{
+    return doc_count(in, M_StackStatusFilter) == 0 ||
+           doc_list_contains(in, M_StackStatusFilter, slice_z(stack_status_names[stack->status]));
+}
+
+static void add_summary(const struct stack *stack, struct doc *out)
+{
+    struct doc *row = doc_add_struct(out, M_StackSummaries);
+
+    doc_set_z(row, M_StackId, stack->id);
+    doc_set_z(row, M_StackName, stack->name);
+    doc_set_z(row, M_TemplateDescription,
+              json_string_value(json_object_get(stack->template, "Description")));
+    doc_set_time_ms(row, M_CreationTime, stack->created_ms);
+    if (stack->updated_ms != 0) {
+        doc_set_time_ms(row, M_LastUpdatedTime, stack->updated_ms);
     }
-    return 0;
+    if (stack->deleted_ms != 0) {
+        doc_set_time_ms(row, M_DeletionTime, stack->deleted_ms);
+    }
+    doc_set_z(row, M_StackStatus, stack_status_names[stack->status]);
+    doc_set_z(row, M_StackStatusReason, stack->status_reason);
+    doc_set_z(doc_set_struct(row, M_DriftInformation), M_StackDriftStatus, "NOT_CHECKED");
 }
 
 int cloudformation_list_stacks(struct ctx *ctx, const struct doc *in, struct doc *out,
                                struct error *err)
 {
-    struct cloudformation *service = ctx->control->cloudformation;
-    struct stack *stack;
-
-    (void)err;
     doc_set_list(out, M_StackSummaries);
-    for (size_t at = 0; (stack = map_next(&service->stacks, &at)) != NULL;) {
-        struct doc *row;
-
-        if (doc_count(in, M_StackStatusFilter) > 0 &&
-            !doc_list_contains(in, M_StackStatusFilter,
-                               slice_z(stack_status_names[stack->status]))) {
-            continue;
-        }
-        row = doc_add_struct(out, M_StackSummaries);
-        doc_set_z(row, M_StackId, stack->id);
-        doc_set_z(row, M_StackName, stack->name);
-        doc_set_z(row, M_TemplateDescription,
-                  json_string_value(json_object_get(stack->template, "Description")));
-        doc_set_time_ms(row, M_CreationTime, stack->created_ms);
-        if (stack->updated_ms != 0) {
-            doc_set_time_ms(row, M_LastUpdatedTime, stack->updated_ms);
-        }
-        if (stack->deleted_ms != 0) {
-            doc_set_time_ms(row, M_DeletionTime, stack->deleted_ms);
-        }
-        doc_set_z(row, M_StackStatus, stack_status_names[stack->status]);
-        doc_set_z(row, M_StackStatusReason, stack->status_reason);
-    }
-    return 0;
+    return list(ctx, in, "ListStacks", has_status, add_summary, out, err);
 }
 
 /* DescribeStackEvents: newest first. */
@@ -279,17 +308,32 @@ int cloudformation_list_stack_resources(struct ctx *ctx, const struct doc *in, s
                                         struct error *err)
 {
     struct stack *stack;
+    struct slice after;
+    size_t i = 0, given = 0;
     int rc = find(ctx, doc_z(in, M_StackName), &stack, err);
 
     if (rc != 0) {
         return rc;
     }
+    if (page_token_read(ctx->arena, "ListStackResources", doc_z(in, M_NextToken), &after, err) !=
+        0) {
+        return error_api(err, "ValidationError", "Invalid NextToken");
+    }
     doc_set_list(out, M_StackResourceSummaries);
-    for (size_t i = 0; i < stack->resources_count; i++) {
-        if (stack->resources[i].status != NULL) {
-            add_resource(stack, &stack->resources[i],
-                         doc_add_struct(out, M_StackResourceSummaries));
+    while (after.bytes > 0 && i < stack->resources_count &&
+           !slice_equal_z(after, stack->resources[i++].logical)) {
+    }
+    for (; i < stack->resources_count; i++) {
+        if (stack->resources[i].status == NULL) {
+            continue;
         }
+        if (given++ == RESOURCES_PER_PAGE) {
+            doc_set_z(out, M_NextToken,
+                      page_token(ctx->arena, "ListStackResources",
+                                 slice_z(stack->resources[i - 1].logical)));
+            break;
+        }
+        add_resource(stack, &stack->resources[i], doc_add_struct(out, M_StackResourceSummaries));
     }
     return 0;
 }
@@ -302,6 +346,10 @@ int cloudformation_get_template(struct ctx *ctx, const struct doc *in, struct do
 
     if (rc != 0) {
         return rc;
+    }
+    if (stack->template_text == NULL) {
+        return error_api(err, "ValidationError", "Stack %s is in %s state: it has no template yet",
+                         stack->name, stack_status_names[stack->status]);
     }
     doc_set_z(out, M_TemplateBody, stack->template_text);
     doc_add_z(out, M_StagesAvailable, "Original");

@@ -66,6 +66,7 @@ static bool in_progress(enum stack_status status)
     case STACK_UPDATE_FAILED:
     case STACK_UPDATE_ROLLBACK_COMPLETE:
     case STACK_UPDATE_ROLLBACK_FAILED:
+    case STACK_REVIEW_IN_PROGRESS:
         break;
     }
     return false;
@@ -232,26 +233,24 @@ static void begin_update_rollback(struct ctx *ctx, struct stack *stack)
     }
     for (size_t i = 0; i < stack->resources_count; i++) {
         struct stack_resource *resource = &stack->resources[i];
-        char *replacement = resource->physical;
+        char *replacement = resource->physical, *properties;
 
         if (resource->old_physical != NULL) {
             resource->physical = resource->old_physical;
             resource->old_physical = replacement;
-            free(resource->properties);
+            properties = resource->properties; /* The replacement is deleted by what it has. */
             resource->properties = resource->previous;
-            resource->previous = NULL;
+            resource->previous = properties;
         }
     }
     all_to(ctx, stack, PHASE_WAITING);
 }
 
-/* Resources that the template in force does not have are left for the cleanup. */
+/* Resources that the template in force does not want are left for the cleanup. */
 static void exempt_removed(struct ctx *ctx, struct stack *stack)
 {
-    json_t *resources = json_object_get(stack->template, "Resources");
-
     for (size_t i = 0; i < stack->resources_count; i++) {
-        if (json_object_get(resources, stack->resources[i].logical) == NULL) {
+        if (!stack_wants(stack, stack->resources[i].logical)) {
             step_set_phase(ctx, &stack->resources[i], PHASE_DONE);
         }
     }
@@ -259,12 +258,10 @@ static void exempt_removed(struct ctx *ctx, struct stack *stack)
 
 static void begin_cleanup(struct ctx *ctx, struct stack *stack, enum stack_status status)
 {
-    json_t *resources = json_object_get(stack->template, "Resources");
-
     stack_set_status(ctx, stack, status, NULL);
     for (size_t i = 0; i < stack->resources_count; i++) {
         struct stack_resource *resource = &stack->resources[i];
-        bool removed = json_object_get(resources, resource->logical) == NULL;
+        bool removed = !stack_wants(stack, resource->logical);
 
         step_set_phase(ctx, resource,
                        removed || resource->old_physical != NULL ? PHASE_WAITING : PHASE_DONE);
@@ -304,7 +301,6 @@ static void step_update(struct ctx *ctx, struct stack *stack)
 
 static void step_cleanup(struct ctx *ctx, struct stack *stack)
 {
-    json_t *resources = json_object_get(stack->template, "Resources");
     bool waiting = false, failed;
 
     for (size_t i = 0; i < stack->resources_count; i++) {
@@ -315,7 +311,7 @@ static void step_cleanup(struct ctx *ctx, struct stack *stack)
         }
         if (!step_delete_replaced(ctx, stack, resource)) {
             waiting = true;
-        } else if (json_object_get(resources, resource->logical) != NULL) {
+        } else if (stack_wants(stack, resource->logical)) {
             step_set_phase(ctx, resource, PHASE_DONE);
         }
     }
@@ -323,7 +319,7 @@ static void step_cleanup(struct ctx *ctx, struct stack *stack)
         return;
     }
     for (size_t i = stack->resources_count; i-- > 0;) {
-        if (json_object_get(resources, stack->resources[i].logical) == NULL) {
+        if (!stack_wants(stack, stack->resources[i].logical)) {
             stack_resource_remove(stack, &stack->resources[i]);
         }
     }
@@ -375,6 +371,7 @@ static void step(struct ctx *ctx, void *data)
     case STACK_UPDATE_FAILED:
     case STACK_UPDATE_ROLLBACK_COMPLETE:
     case STACK_UPDATE_ROLLBACK_FAILED:
+    case STACK_REVIEW_IN_PROGRESS:
         return;
     }
     stack_changed(ctx, stack);
@@ -401,27 +398,17 @@ static void wake(struct control *control, void *data)
 }
 
 /* A resource for each declaration whose condition holds, with its dependencies. */
-static int adopt_template(struct ctx *ctx, struct stack *stack, struct error *err)
+static void adopt_template(struct ctx *ctx, struct stack *stack)
 {
-    const struct evaluation evaluation = stack_evaluation(stack);
     const char *logical;
     json_t *declared;
 
     json_object_foreach(json_object_get(stack->template, "Resources"), logical, declared)
     {
-        const char *condition = json_string_value(json_object_get(declared, "Condition"));
         const char *policy = json_string_value(json_object_get(declared, "DeletionPolicy"));
         struct stack_resource *resource = stack_resource_find(stack, logical);
-        bool wanted = true;
 
-        if (condition != NULL) {
-            int rc = evaluate_condition(&evaluation, condition, &wanted, err);
-
-            if (rc != 0) {
-                return rc;
-            }
-        }
-        if (!wanted) {
+        if (!stack_wants(stack, logical)) {
             continue;
         }
         if (resource == NULL) {
@@ -436,49 +423,37 @@ static int adopt_template(struct ctx *ctx, struct stack *stack, struct error *er
         resource->retain = policy != NULL && strcmp(policy, "Retain") == 0;
         step_set_phase(ctx, resource, PHASE_WAITING);
     }
-    return 0;
 }
 
-int operation_begin_create(struct ctx *ctx, struct stack *stack, struct error *err)
+static void begin(struct ctx *ctx, struct stack *stack, enum stack_status status)
 {
-    int rc = adopt_template(ctx, stack, err);
-
-    if (rc != 0) {
-        return rc;
-    }
     note_caller(ctx, stack);
+    stack_set_status(ctx, stack, status, "User Initiated");
+    stack_changed(ctx, stack);
+    ctx_after_commit(ctx, wake, stack);
+}
+
+void operation_begin_create(struct ctx *ctx, struct stack *stack)
+{
+    adopt_template(ctx, stack);
     stack->created_ms = ctx->now_ms;
-    stack_set_status(ctx, stack, STACK_CREATE_IN_PROGRESS, "User Initiated");
-    stack_changed(ctx, stack);
-    ctx_after_commit(ctx, wake, stack);
-    return 0;
+    begin(ctx, stack, STACK_CREATE_IN_PROGRESS);
 }
 
-int operation_begin_update(struct ctx *ctx, struct stack *stack, struct error *err)
+void operation_begin_update(struct ctx *ctx, struct stack *stack)
 {
-    int rc = adopt_template(ctx, stack, err);
-
-    if (rc != 0) {
-        return rc;
-    }
+    adopt_template(ctx, stack);
     exempt_removed(ctx, stack);
-    note_caller(ctx, stack);
     stack->updated_ms = ctx->now_ms;
-    stack_set_status(ctx, stack, STACK_UPDATE_IN_PROGRESS, "User Initiated");
-    stack_changed(ctx, stack);
-    ctx_after_commit(ctx, wake, stack);
-    return 0;
+    begin(ctx, stack, STACK_UPDATE_IN_PROGRESS);
 }
 
 void operation_begin_delete(struct ctx *ctx, struct stack *stack)
 {
-    note_caller(ctx, stack);
     for (size_t i = 0; i < stack->resources_count; i++) {
         struct stack_resource *resource = &stack->resources[i];
 
         step_set_phase(ctx, resource, resource->physical == NULL ? PHASE_DONE : PHASE_WAITING);
     }
-    stack_set_status(ctx, stack, STACK_DELETE_IN_PROGRESS, "User Initiated");
-    stack_changed(ctx, stack);
-    ctx_after_commit(ctx, wake, stack);
+    begin(ctx, stack, STACK_DELETE_IN_PROGRESS);
 }

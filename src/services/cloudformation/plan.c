@@ -290,7 +290,7 @@ static int check_depends_on(json_t *template, struct error *err)
     return 0;
 }
 
-int plan_check(struct control *control, json_t *template, struct error *err)
+int plan_check(json_t *template, struct error *err)
 {
     json_t *resources = json_object_get(template, "Resources");
     struct buf unknown = {0};
@@ -298,7 +298,6 @@ int plan_check(struct control *control, json_t *template, struct error *err)
     json_t *resource;
     int rc = check_sections(template, err);
 
-    (void)control;
     if (rc != 0) {
         return rc;
     }
@@ -351,6 +350,15 @@ const char *plan_capability(json_t *template)
         }
     }
     return needed;
+}
+
+bool plan_hides(const json_t *template, const char *parameter)
+{
+    const json_t *declared = json_object_get(json_object_get(template, "Parameters"), parameter);
+    const char *text = text_member(declared, "NoEcho");
+
+    return json_is_true(json_object_get(declared, "NoEcho")) ||
+           (text != NULL && strcmp(text, "true") == 0);
 }
 
 /* Parameters. */

@@ -29,6 +29,7 @@ const char *const stack_status_names[] = {
     [STACK_UPDATE_ROLLBACK_CLEANUP] = "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
     [STACK_UPDATE_ROLLBACK_COMPLETE] = "UPDATE_ROLLBACK_COMPLETE",
     [STACK_UPDATE_ROLLBACK_FAILED] = "UPDATE_ROLLBACK_FAILED",
+    [STACK_REVIEW_IN_PROGRESS] = "REVIEW_IN_PROGRESS",
 };
 static const char *const phase_names[] = {"done", "waiting", "running", "failed"};
 
@@ -36,7 +37,7 @@ static const struct record_field key_value_fields[] = {
     RECORD_TEXT(struct key_value, key),
     RECORD_TEXT(struct key_value, value),
 };
-static const struct record key_value_record = RECORD(struct key_value, key_value_fields);
+const struct record key_value_record = RECORD(struct key_value, key_value_fields);
 
 static const struct record_field resource_fields[] = {
     RECORD_TEXT(struct stack_resource, logical),
@@ -81,6 +82,7 @@ static const struct record_field stack_fields[] = {
     RECORD_BOOL(struct stack, disable_rollback),
     RECORD_BOOL(struct stack, protected),
     RECORD_TEXT(struct stack, client_token),
+    RECORD_TEXT(struct stack, change_set),
     RECORD_I64(struct stack, created_ms),
     RECORD_I64(struct stack, updated_ms),
     RECORD_I64(struct stack, deleted_ms),
@@ -161,7 +163,23 @@ int stack_parse(struct stack *stack, struct error *err)
 {
     json_decref(stack->template);
     stack->template = NULL;
+    if (stack->template_text == NULL) {
+        return 0;
+    }
     return template_parse(slice_z(stack->template_text), &stack->template, err);
+}
+
+bool stack_wants(struct stack *stack, const char *logical)
+{
+    const struct evaluation evaluation = stack_evaluation(stack);
+    json_t *declared = json_object_get(json_object_get(stack->template, "Resources"), logical);
+    const char *condition = json_string_value(json_object_get(declared, "Condition"));
+    bool holds = true;
+
+    if (condition != NULL && evaluate_condition(&evaluation, condition, &holds, NULL) != 0) {
+        return false; /* change_read() has seen to it that it can be told. */
+    }
+    return declared != NULL && holds;
 }
 
 static void replace(char **text, const char *value)

@@ -32,6 +32,7 @@ enum stack_status {
     STACK_UPDATE_ROLLBACK_CLEANUP, /* UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS */
     STACK_UPDATE_ROLLBACK_COMPLETE,
     STACK_UPDATE_ROLLBACK_FAILED,
+    STACK_REVIEW_IN_PROGRESS, /* Made by a change set that was not executed: no template yet. */
 };
 extern const char *const stack_status_names[];
 
@@ -47,6 +48,8 @@ struct key_value {
     char *key;
     char *value;
 };
+
+extern const struct record key_value_record;
 
 struct stack_resource {
     char *logical;
@@ -95,6 +98,7 @@ struct stack {
     bool disable_rollback;
     bool protected; /* Termination protection. */
     char *client_token;
+    char *change_set; /* ARN of the change set that was executed last. */
     int64_t created_ms, updated_ms, deleted_ms;
     /* Who began the operation: later steps act with the same rights. */
     int32_t caller_kind;
@@ -111,7 +115,8 @@ struct stack {
 
 struct cloudformation {
     struct control *control;
-    struct map stacks; /* ARN -> struct stack, in order of creation; deleted ones too. */
+    struct map stacks;      /* ARN -> struct stack, in order of creation; deleted ones too. */
+    struct map change_sets; /* ARN -> struct change_set of change_set.h, in order of creation. */
 };
 
 /* A live stack by name, or any by ARN; NULL when there is none. */
@@ -128,6 +133,9 @@ void stack_set_status(struct ctx *ctx, struct stack *stack, enum stack_status st
 void resource_set_status(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
                          const char *status, const char *reason);
 
+/* Does its template declare @logical, and does the condition of that hold? */
+bool stack_wants(struct stack *stack, const char *logical);
+
 /* Replace the parsed template by that of @stack->template_text. */
 int stack_parse(struct stack *stack, struct error *err);
 struct stack_resource *stack_resource_find(const struct stack *stack, const char *logical);
@@ -140,17 +148,19 @@ struct evaluation stack_evaluation(struct stack *stack);
 
 /* plan.c: is the template sound, and do the parameters fit? Changes nothing. *@parameters gets the
  * values that the stack will have. @previous may be NULL. */
-int plan_check(struct control *control, json_t *template, struct error *err);
+int plan_check(json_t *template, struct error *err);
 int plan_parameters(json_t *template, const struct doc *in, const struct stack *previous,
                     struct key_value **parameters, size_t *count, struct error *err);
 /* Does it need CAPABILITY_IAM or _NAMED_IAM? NULL when not. */
 const char *plan_capability(json_t *template);
+/* Is the parameter's value shown as "****" (NoEcho)? */
+bool plan_hides(const json_t *template, const char *parameter);
 /* The resources that @logical's declaration refers to or depends on; free()d by the caller. */
 void plan_dependencies(json_t *template, const char *logical, char ***names, size_t *count);
 
 /* operation.c: begin, and go on with, what the stack's status says is under way. */
-int operation_begin_create(struct ctx *ctx, struct stack *stack, struct error *err);
-int operation_begin_update(struct ctx *ctx, struct stack *stack, struct error *err);
+void operation_begin_create(struct ctx *ctx, struct stack *stack);
+void operation_begin_update(struct ctx *ctx, struct stack *stack);
 void operation_begin_delete(struct ctx *ctx, struct stack *stack);
 void operation_resume(struct stack *stack);
 

@@ -1,0 +1,193 @@
+"""CloudFormation as `aws cloudformation deploy` uses it: change sets, updates, rollback, the end."""
+import json
+import time
+
+import botocore.exceptions
+import pytest
+
+import daemon
+from stack import BASE_IMAGE, TEMPLATE
+
+TIME_SCALE = 100
+pytestmark = pytest.mark.clients
+QUEUE = {'Resources': {
+    'Vpc': {'Type': 'AWS::EC2::VPC', 'Properties': {'CidrBlock': {'Ref': 'Range'}}},
+    'Subnet': {'Type': 'AWS::EC2::Subnet', 'Properties': {
+        'VpcId': {'Ref': 'Vpc'}, 'CidrBlock': '10.9.0.0/26', 'Tags': [{'Key': 'Name', 'Value': {'Ref': 'Called'}}]}},
+    'Spare': {'Type': 'AWS::DynamoDB::Table', 'Condition': 'WithSpare', 'Properties': {
+        'TableName': 'Spare', 'BillingMode': 'PAY_PER_REQUEST',
+        'AttributeDefinitions': [{'AttributeName': 'K', 'AttributeType': 'S'}],
+        'KeySchema': [{'AttributeName': 'K', 'KeyType': 'HASH'}]}}},
+    'Parameters': {'Called': {'Type': 'String', 'Default': 'first'}, 'Secret': {'Type': 'String', 'NoEcho': True},
+                   'Range': {'Type': 'String', 'Default': '10.9.0.0/24'},
+                   'Spares': {'Type': 'String', 'Default': 'no', 'AllowedValues': ['yes', 'no']}},
+    'Conditions': {'WithSpare': {'Fn::Equals': [{'Ref': 'Spares'}, 'yes']}},
+    'Outputs': {'Vpc': {'Value': {'Ref': 'Vpc'}}}}
+
+
+@pytest.fixture(scope='module')
+def cloudformation(fast_sim):
+    return fast_sim.client('cloudformation')
+
+
+def deploy(muster, name, *arguments, template=TEMPLATE):
+    """`aws cloudformation deploy`: (exit status, what it said)."""
+    second = int(time.time())  # The CLI names its change sets by the second: two never share one.
+    daemon.wait(lambda: int(time.time()) != second, 'the next second', every=0.02)
+    done = muster.aws('cloudformation', 'deploy', '--stack-name', name, '--template-file', str(template),
+                      '--capabilities', 'CAPABILITY_NAMED_IAM', *arguments, program=daemon.IMPATIENT_AWS, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def status(cloudformation, name):
+    return cloudformation.describe_stacks(StackName=name)['Stacks'][0]['StackStatus']
+
+
+def change_set(cloudformation, stack, name, body, kind='UPDATE', **values):
+    cloudformation.create_change_set(
+        StackName=stack, ChangeSetName=name, ChangeSetType=kind, TemplateBody=json.dumps(body),
+        Parameters=[{'ParameterKey': key, 'ParameterValue': value} for key, value in
+                    {'Secret': 's', **values}.items()])
+    return cloudformation.describe_change_set(StackName=stack, ChangeSetName=name)
+
+
+def refused(call, code, text, **arguments):
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        call(**arguments)
+    assert caught.value.response['Error']['Code'] == code
+    assert text in caught.value.response['Error']['Message']
+
+
+def test_the_cli_deploys_updates_rolls_back_and_deletes(fast_sim, cloudformation):
+    values = ['--parameter-overrides', f'ImageId={BASE_IMAGE}', 'MinSize=0', 'DesiredCapacity=0']
+    code, said = deploy(fast_sim, 'stack', *values, '--tags', 'team=red')
+    assert code == 0 and 'Successfully created/updated stack - stack' in said, said
+    [shown] = cloudformation.describe_stacks(StackName='stack')['Stacks']
+    assert shown['StackStatus'] == 'CREATE_COMPLETE' and shown['Tags'] == [{'Key': 'team', 'Value': 'red'}]
+    assert ':changeSet/awscli-cloudformation-package-deploy' in shown['ChangeSetId']
+    group = {row['OutputKey']: row['OutputValue'] for row in shown['Outputs']}
+    assert group
+
+    code, said = deploy(fast_sim, 'stack', '--tags', 'team=red')  # The values are those of before.
+    assert 'No changes to deploy. Stack stack is up to date' in said and code in (0, 255), said
+    code, said = deploy(fast_sim, 'stack', '--parameter-overrides', 'MaxSize=3')
+    assert code == 0, said
+    assert status(cloudformation, 'stack') == 'UPDATE_COMPLETE'
+    groups = fast_sim.client('autoscaling').describe_auto_scaling_groups()['AutoScalingGroups']
+    assert [row['MaxSize'] for row in groups] == [3]
+
+    # A maximum below the minimum: the group says no, all is as it was.
+    code, said = deploy(fast_sim, 'stack', '--parameter-overrides', 'MaxSize=0', 'MinSize=1')
+    assert code != 0 and 'Failed to create/update the stack' in said, said
+    daemon.wait(lambda: status(cloudformation, 'stack') == 'UPDATE_ROLLBACK_COMPLETE', 'the rollback')
+    groups = fast_sim.client('autoscaling').describe_auto_scaling_groups()['AutoScalingGroups']
+    assert [(row['MinSize'], row['MaxSize']) for row in groups] == [(0, 3)]
+    reasons = [event.get('ResourceStatusReason', '') for event in
+               cloudformation.describe_stack_events(StackName='stack')['StackEvents']]
+    assert any('failed to update: [' in reason for reason in reasons)
+
+    identity = shown['StackId']
+    fast_sim.aws('cloudformation', 'delete-stack', '--stack-name', 'stack')
+    cloudformation.get_waiter('stack_delete_complete').wait(
+        StackName=identity, WaiterConfig={'Delay': 0.2, 'MaxAttempts': 100})
+    assert fast_sim.client('autoscaling').describe_auto_scaling_groups()['AutoScalingGroups'] == []
+    refused(cloudformation.describe_stacks, 'ValidationError', 'does not exist', StackName='stack')
+    assert status(cloudformation, identity) == 'DELETE_COMPLETE'
+
+
+def test_a_change_set_tells_what_it_would_do(cloudformation):
+    seen = change_set(cloudformation, 'told', 'new', QUEUE, 'CREATE')
+    assert (seen['Status'], seen['ExecutionStatus']) == ('CREATE_COMPLETE', 'AVAILABLE')
+    assert [(row['ResourceChange']['Action'], row['ResourceChange']['LogicalResourceId']) for row in seen['Changes']] \
+        == [('Add', 'Vpc'), ('Add', 'Subnet')]
+    assert {'ParameterKey': 'Secret', 'ParameterValue': '****'} in seen['Parameters']
+    assert status(cloudformation, 'told') == 'REVIEW_IN_PROGRESS'
+    assert [row['ChangeSetName'] for row in cloudformation.list_change_sets(StackName='told')['Summaries']] == ['new']
+    cloudformation.execute_change_set(ChangeSetName=seen['ChangeSetId'])
+    cloudformation.get_waiter('stack_create_complete').wait(
+        StackName='told', WaiterConfig={'Delay': 0.2, 'MaxAttempts': 100})
+    assert cloudformation.describe_change_set(ChangeSetName=seen['ChangeSetId'])['ExecutionStatus'] == 'EXECUTE_COMPLETE'
+
+    same = change_set(cloudformation, 'told', 'same', QUEUE)
+    assert same['Status'] == 'FAILED' and same['StatusReason'].startswith("The submitted information didn't contain")
+    refused(cloudformation.execute_change_set, 'InvalidChangeSetStatus', '[FAILED]', StackName='told',
+            ChangeSetName='same')
+
+    tag = change_set(cloudformation, 'told', 'tag', QUEUE, Called='second')
+    [change] = [row['ResourceChange'] for row in tag['Changes']]
+    assert (change['LogicalResourceId'], change['Action'], change['Replacement'], change['Scope']) == (
+        'Subnet', 'Modify', 'False', ['Tags'])
+    assert change['Details'] == [{'Target': {'Attribute': 'Tags', 'RequiresRecreation': 'Never'},
+                                  'Evaluation': 'Static', 'ChangeSource': 'ParameterReference',
+                                  'CausingEntity': 'Called'}]
+    moved = change_set(cloudformation, 'told', 'moved', QUEUE, Range='10.9.0.0/25', Spares='yes')
+    told = {row['ResourceChange']['LogicalResourceId']: row['ResourceChange'] for row in moved['Changes']}
+    assert told['Vpc']['Replacement'] == 'True' and told['Spare']['Action'] == 'Add'
+    assert told['Subnet']['Replacement'] == 'Conditional'
+    assert told['Subnet']['Details'][0]['CausingEntity'] == 'Vpc'
+    assert told['Subnet']['Details'][0]['ChangeSource'] == 'ResourceReference'
+    # Nothing of this has happened; deleting twice is as good as once.
+    assert status(cloudformation, 'told') == 'CREATE_COMPLETE'
+    for _ in range(2):
+        cloudformation.delete_change_set(StackName='told', ChangeSetName='tag')
+    refused(cloudformation.describe_change_set, 'ChangeSetNotFound', 'tag', StackName='told', ChangeSetName='tag')
+
+
+def test_a_condition_that_ends_takes_its_resource_along(fast_sim, cloudformation):
+    def update(spares):
+        cloudformation.update_stack(StackName='told', UsePreviousTemplate=True, Parameters=[
+            {'ParameterKey': 'Spares', 'ParameterValue': spares}, {'ParameterKey': 'Secret', 'UsePreviousValue': True}])
+        cloudformation.get_waiter('stack_update_complete').wait(
+            StackName='told', WaiterConfig={'Delay': 0.2, 'MaxAttempts': 100})
+        return fast_sim.client('dynamodb').list_tables()['TableNames']
+    assert update('yes') == ['Spare']
+    assert cloudformation.list_change_sets(StackName='told')['Summaries'] == []  # They were about what was.
+    assert update('no') == []
+
+
+def test_bad_change_sets_change_nothing(cloudformation):
+    create = cloudformation.create_change_set
+    body = json.dumps(QUEUE)
+    secret = [{'ParameterKey': 'Secret', 'ParameterValue': 's'}]
+    named = {'StackName': 'told', 'ChangeSetName': 'x', 'TemplateBody': body, 'Parameters': secret}
+    refused(create, 'ValidationError', 'does not exist', **{**named, 'StackName': 'none'})
+    refused(create, 'ValidationError', 'already exists and cannot be created again', ChangeSetType='CREATE', **named)
+    refused(create, 'ValidationError', 'must have values', StackName='fresh', ChangeSetName='x', TemplateBody=body,
+            ChangeSetType='CREATE')
+    refused(create, 'ValidationError', 'RoleARN is not supported', RoleARN='arn:aws:iam::000000000000:role/x', **named)
+    refused(create, 'ValidationError', 'changeSetName', **{**named, 'ChangeSetName': '1x'})
+    other = json.loads(body)
+    other['Resources']['Subnet'] = other['Resources']['Spare']
+    refused(create, 'ValidationError', 'Update of resource type is not permitted',
+            **{**named, 'TemplateBody': json.dumps(other)})
+    broken = json.loads(body)
+    broken['Conditions']['WithSpare'] = {'Fn::Equals': ['one']}
+    refused(cloudformation.update_stack, 'ValidationError', 'Fn::Equals', StackName='told', Parameters=secret,
+            TemplateBody=json.dumps(broken))
+    assert 'fresh' not in [row['StackName'] for row in cloudformation.describe_stacks()['Stacks']]
+    cloudformation.create_change_set(**{**named, 'Parameters': [
+        {'ParameterKey': 'Called', 'ParameterValue': 'z'}, *secret]})
+    refused(create, 'AlreadyExistsException', 'x already exists', **named)
+    refused(cloudformation.execute_change_set, 'ChangeSetNotFound', 'none', StackName='told', ChangeSetName='none')
+    assert status(cloudformation, 'told') == 'UPDATE_COMPLETE'
+
+
+def test_stacks_and_change_sets_survive_a_kill(fast_sim, cloudformation):
+    fast_sim.restart()
+    seen = cloudformation.describe_change_set(StackName='told', ChangeSetName='x')
+    assert [row['ResourceChange']['LogicalResourceId'] for row in seen['Changes']] == ['Subnet']
+    cloudformation.execute_change_set(StackName='told', ChangeSetName='x')
+    cloudformation.get_waiter('stack_update_complete').wait(
+        StackName='told', WaiterConfig={'Delay': 0.2, 'MaxAttempts': 100})
+    cloudformation.delete_stack(StackName='told')
+    daemon.wait(lambda: 'told' not in [row['StackName'] for row in cloudformation.describe_stacks()['Stacks']], 'its end')
+
+
+def test_templates_are_told_about(fast_sim, cloudformation):
+    said = fast_sim.aws('cloudformation', 'validate-template', '--template-body', f'file://{TEMPLATE}')
+    assert said['Capabilities'] == ['CAPABILITY_IAM'] and 'Auto Scaling' in said['Description']
+    summary = cloudformation.get_template_summary(TemplateBody=TEMPLATE.read_text())
+    assert 'AWS::AutoScaling::AutoScalingGroup' in summary['ResourceTypes']
+    assert [row['DefaultValue'] for row in summary['Parameters'] if row['ParameterKey'] == 'MaxSize'] == ['4']
+    refused(cloudformation.validate_template, 'ValidationError', 'Unrecognized resource types', TemplateBody=json.dumps(
+        {'Resources': {'Q': {'Type': 'AWS::SQS::Queue'}}}))
