@@ -9,6 +9,8 @@ cd "$(dirname "$0")"
 steps=${*:-unit asan clang sim lxc crash fuzz}
 passed=0 failed=0
 export PYTHONDONTWRITEBYTECODE=1
+# Debian's python3, boto3 and AWS CLI, whatever else this machine has.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
 # run NAME COMMAND...: show what runs, count one failure when it fails.
 run()
