@@ -31,7 +31,12 @@ static const char *resource_of(const struct wire_hooks *hooks, struct ctx *ctx,
             buf_close(&arn); /* Things may be named by their ARNs, too. */
             return arena_strdup(ctx->arena, doc_text(in, member->id));
         } else if (member != NULL && doc_text(in, member->id).bytes > 0) {
-            buf_add(&arn, doc_text(in, member->id));
+            struct slice value = doc_text(in, member->id);
+
+            if (value.data[0] == '/' && arn.bytes > 0 && arn.data[arn.bytes - 1] == '/') {
+                value = slice_sub(value, 1, value.bytes); /* parameter/a/b is called /a/b. */
+            }
+            buf_add(&arn, value);
         } else {
             buf_add_byte(&arn, '*');
         }

@@ -151,3 +151,94 @@ def test_unknown_commands(fast_sim, nodes):
             'InvocationDoesNotExist')
     refused(lambda: ssm.list_commands(CommandId=nothing), 'InvalidCommandId')
     refused(lambda: ssm.cancel_command(CommandId=nothing), 'InvalidCommandId')
+
+
+# Parameters.
+
+def test_the_public_image_is_found_by_its_alias(fast_sim):
+    ssm, ec2 = fast_sim.client('ssm'), fast_sim.client('ec2')
+    alias = '/aws/service/debian/release/12/latest/amd64'
+    parameter = ssm.get_parameter(Name=alias)['Parameter']
+    assert parameter['Type'] == 'String' and parameter['ARN'] == f'arn:aws:ssm:us-east-2::parameter{alias}'
+    assert ec2.describe_images(ImageIds=[parameter['Value']])['Images'][0]['State'] == 'available'
+    below = ssm.get_parameters_by_path(Path='/aws/service/ami-amazon-linux-latest')['Parameters']
+    assert {row['Value'] for row in below} == {parameter['Value']} and len(below) == 3
+    made = ec2.run_instances(ImageId=f'resolve:ssm:{alias}', MinCount=1, MaxCount=1)['Instances'][0]
+    assert made['ImageId'] == parameter['Value']
+    ec2.terminate_instances(InstanceIds=[made['InstanceId']])
+
+
+def test_parameters_of_ones_own(fast_sim):
+    ssm = fast_sim.client('ssm')
+    assert ssm.put_parameter(Name='/app/web/port', Value='8000', Type='String', Description='where it listens',
+                             AllowedPattern='^[0-9]+$', Tags=[{'Key': 'team', 'Value': 'red'}])['Version'] == 1
+    ssm.put_parameter(Name='/app/web/hosts', Value='a,b', Type='StringList')
+    ssm.put_parameter(Name='/app/name', Value='candidate', Type='String')
+    ssm.put_parameter(Name='flat', Value='x', Type='String')
+    got = ssm.get_parameter(Name='/app/web/port')['Parameter']
+    assert (got['Value'], got['Version'], got['ARN']) == (
+        '8000', 1, 'arn:aws:ssm:us-east-2:000000000000:parameter/app/web/port')
+    assert refused(lambda: ssm.put_parameter(Name='/app/web/port', Value='1', Type='String'),
+                   'ParameterAlreadyExists').startswith('The parameter already exists.')
+    refused(lambda: ssm.put_parameter(Name='/app/web/port', Value='http', Overwrite=True),
+            'ParameterPatternMismatchException')
+    assert ssm.put_parameter(Name='/app/web/port', Value='9000', Overwrite=True)['Version'] == 2
+    fast_sim.restart()
+    assert ssm.get_parameter(Name='/app/web/port:2')['Parameter']['Selector'] == ':2'
+    refused(lambda: ssm.get_parameter(Name='/app/web/port:1'), 'ParameterVersionNotFound')
+    both = ssm.get_parameters(Names=['flat', 'none', got['ARN']])
+    assert [row['Value'] for row in both['Parameters']] == ['x', '9000'] and both['InvalidParameters'] == ['none']
+
+    def below(path, **more):
+        return [row['Name'] for page in ssm.get_paginator('get_parameters_by_path').paginate(
+            Path=path, PaginationConfig={'PageSize': 1}, **more) for row in page['Parameters']]
+    assert below('/app') == ['/app/name']
+    assert below('/app/', Recursive=True) == ['/app/name', '/app/web/hosts', '/app/web/port']
+    assert below('/app', Recursive=True, ParameterFilters=[{'Key': 'Type', 'Values': ['StringList']}]) == [
+        '/app/web/hosts']
+    described = ssm.get_paginator('describe_parameters').paginate(
+        ParameterFilters=[{'Key': 'Name', 'Option': 'BeginsWith', 'Values': ['/app']}],
+        PaginationConfig={'PageSize': 2})
+    assert [row['Name'] for page in described for row in page['Parameters']] == [
+        '/app/name', '/app/web/hosts', '/app/web/port']
+    [tagged] = ssm.describe_parameters(ParameterFilters=[{'Key': 'tag:team', 'Values': ['red']}])['Parameters']
+    assert (tagged['Description'], tagged['Tier'], tagged['Version']) == ('where it listens', 'Standard', 2)
+    ssm.add_tags_to_resource(ResourceType='Parameter', ResourceId='flat', Tags=[{'Key': 'a', 'Value': 'b'}])
+    assert ssm.list_tags_for_resource(ResourceType='Parameter', ResourceId='flat')['TagList'] == [
+        {'Key': 'a', 'Value': 'b'}]
+    ssm.remove_tags_from_resource(ResourceType='Parameter', ResourceId='flat', TagKeys=['a'])
+    ssm.delete_parameter(Name='flat')
+    refused(lambda: ssm.get_parameter(Name='flat'), 'ParameterNotFound')
+    gone = ssm.delete_parameters(Names=['/app/name', '/app/web/port', '/app/web/hosts', 'flat'])
+    assert len(gone['DeletedParameters']) == 3 and gone['InvalidParameters'] == ['flat']
+
+
+@pytest.mark.parametrize('arguments, code', [
+    ({'Name': 'aws-mine'}, 'ValidationException'),
+    ({'Name': '/aws/service/mine'}, 'AccessDeniedException'),
+    ({'Name': 'a/b'}, 'ValidationException'),
+    ({'Name': '/a//b'}, 'ValidationException'),
+    ({'Name': '/a' * 16}, 'HierarchyLevelLimitExceededException'),
+    ({'Type': 'SecureString'}, 'UnsupportedParameterType'),
+    ({'Value': 'x' * 4097}, 'ValidationException'),
+    ({'Value': ''}, 'ValidationException'),
+    ({'AllowedPattern': '('}, 'InvalidAllowedPatternException'),
+    ({'Tier': 'Advanced'}, 'ValidationException'),
+])
+def test_bad_parameters_are_not_stored(fast_sim, arguments, code):
+    ssm = fast_sim.client('ssm')
+    refused(lambda: ssm.put_parameter(**{'Name': 'bad', 'Value': 'x', 'Type': 'String', **arguments}), code)
+    assert ssm.describe_parameters()['Parameters'] == []
+
+
+def test_a_policy_can_name_a_path_of_parameters(fast_sim):
+    iam = fast_sim.client('iam')
+    iam.create_user(UserName='reader')
+    iam.put_user_policy(UserName='reader', PolicyName='p', PolicyDocument=(
+        '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ssm:GetParameter",'
+        '"Resource":"arn:aws:ssm:us-east-2:000000000000:parameter/app/*"}]}'))
+    key = iam.create_access_key(UserName='reader')['AccessKey']
+    theirs = fast_sim.client('ssm', key['AccessKeyId'], key['SecretAccessKey'])
+    fast_sim.client('ssm').put_parameter(Name='/app/open', Value='yes', Type='String')
+    assert theirs.get_parameter(Name='/app/open')['Parameter']['Value'] == 'yes'
+    refused(lambda: theirs.get_parameter(Name='/other/open'), 'AccessDeniedException')

@@ -79,6 +79,10 @@ const struct ec2_instance *ec2_instance_at(const struct control *control, const 
                                            const char *address);
 /* Walk all, in the order of launch. */
 const struct ec2_instance *ec2_instance_next(const struct control *control, size_t *at);
+/* The image that the public Systems Manager parameter @name stands for, or NULL: there is one image
+ * that nobody had to make. ec2_public_parameter(i) gives their names until NULL. */
+const char *ec2_public_image(const char *name);
+const char *ec2_public_parameter(size_t index);
 /* "arn:aws:ec2:...:instance/i-...": what its tags are filed under. In the arena. */
 const char *ec2_arn(struct ctx *ctx, const char *type, const char *id);
 /* A tag of the instance, or NULL. */

@@ -375,6 +375,35 @@ BY_MAPPING(by_size, match_int(match, mapping->size_gib))
 BY_MAPPING(by_encrypted, match_bool(match, mapping->encrypted))
 BY_MAPPING(by_delete, match_bool(match, mapping->delete_on_termination))
 
+/* Public parameters that name an official image on AWS: here the base image, whose distribution and
+ * release are the host's. */
+static const char *const public_parameters[] = {
+    "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
+    "/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-x86_64",
+    "/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2",
+    "/aws/service/canonical/ubuntu/server/22.04/stable/current/amd64/hvm/ebs-gp2/ami-id",
+    "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id",
+    "/aws/service/debian/release/12/latest/amd64",
+    "/aws/service/debian/release/13/latest/amd64",
+    "/aws/service/debian/release/bookworm/latest/amd64",
+    "/aws/service/debian/release/trixie/latest/amd64",
+};
+
+const char *ec2_public_parameter(size_t index)
+{
+    return index < COUNT_OF(public_parameters) ? public_parameters[index] : NULL;
+}
+
+const char *ec2_public_image(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(public_parameters); i++) {
+        if (strcmp(name, public_parameters[i]) == 0) {
+            return COMPUTE_BASE_IMAGE;
+        }
+    }
+    return NULL;
+}
+
 static const struct filter filters[] = {
     {"architecture",                               by_architecture  },
     {"block-device-mapping.delete-on-termination", by_delete        },

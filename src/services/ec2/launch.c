@@ -77,8 +77,15 @@ static int find_image(struct ctx *ctx, struct plan *plan, struct error *err)
     if (id == NULL) {
         return error_api(err, "MissingParameter", "The request must contain the parameter ImageId");
     }
-    if (slice_starts(slice_z(id), SLICE_LIT("resolve:ssm:/aws/service/debian/"))) {
-        id = COMPUTE_BASE_IMAGE; /* The one public parameter that names something we have. */
+    if (slice_starts(slice_z(id), SLICE_LIT("resolve:ssm:"))) {
+        const char *name = id + strlen("resolve:ssm:");
+
+        id = ec2_public_image(name);
+        if (id == NULL) {
+            return error_api(err, "InvalidAMIID.Malformed",
+                             "muster resolves public parameters only, and has none called '%s'",
+                             name);
+        }
     }
     return image_need(ctx, id, (struct image **)&plan->image, err);
 }

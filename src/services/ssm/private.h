@@ -56,8 +56,19 @@ struct command {
     char place[20]; /* Its record's id: commands sort by time. */
 };
 
+/* A parameter of a user's own; only its newest version is kept. */
+struct stored_parameter {
+    char *name; /* As it was put: "a", "/a/b". */
+    char *arn;
+    char *value, *type, *data_type; /* type: String, StringList */
+    char *description, *pattern;    /* May be NULL. */
+    char *modified_by;              /* ARN */
+    int64_t modified_ms, version;
+};
+
 struct ssm {
-    struct map commands; /* Id -> struct command, oldest first. */
+    struct map commands;   /* Id -> struct command, oldest first. */
+    struct map parameters; /* Name -> struct stored_parameter. */
     uint64_t next_place;
     size_t running; /* Scripts, now. */
     struct control *control;
@@ -88,6 +99,10 @@ void command_changed(struct ctx *ctx, const struct command *command);
 /* Take a new command into memory and the store; the oldest that are over go when there are too
  * many. */
 void command_add(struct ctx *ctx, struct command *command);
+
+/* parameters.c */
+int parameter_load(struct ssm *ssm, struct slice body, struct error *err);
+void parameters_close(struct ssm *ssm);
 
 /* run.c: start what is pending, as far as the limits allow, after ctx's commit. */
 void invocations_start(struct ctx *ctx);

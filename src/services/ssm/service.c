@@ -191,11 +191,15 @@ static int open_service(struct control *control, struct error *err)
 static int load(struct control *control, struct slice kind, struct slice id, struct slice body,
                 struct error *err)
 {
-    struct command *command = mem_calloc(1, sizeof(*command));
-    int rc = record_load(&command_record, command, body, err);
+    struct command *command;
     char *end;
+    int rc;
 
-    (void)kind;
+    if (slice_equal_z(kind, "ssm.parameter")) {
+        return parameter_load(control->ssm, body, err);
+    }
+    command = mem_calloc(1, sizeof(*command));
+    rc = record_load(&command_record, command, body, err);
     if (rc != 0) {
         free(command);
         return rc;
@@ -247,6 +251,7 @@ static void close_service(struct control *control)
         free_command(command);
     }
     map_close(&control->ssm->commands);
+    parameters_close(control->ssm);
     free(control->ssm);
     control->ssm = NULL;
 }
