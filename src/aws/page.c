@@ -46,3 +46,23 @@ out:
     buf_close(&plain);
     return rc;
 }
+
+int page_window(struct arena *arena, const char *action, const char *token, size_t limit,
+                size_t count, size_t *from, const char **next, struct error *err)
+{
+    struct slice place;
+    int64_t offset = 0;
+    int rc = page_token_read(arena, action, token, &place, err);
+
+    if (rc == 0 && place.bytes > 0) {
+        rc = text_to_i64(place, 0, INT32_MAX, &offset, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    *from = offset > (int64_t)count ? count : (size_t)offset;
+    *next = count - *from <= limit
+                ? NULL
+                : page_token(arena, action, arena_printf(arena, "%zu", *from + limit));
+    return 0;
+}

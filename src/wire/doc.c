@@ -465,6 +465,17 @@ struct doc *doc_map_put_struct(struct doc *map, struct slice key)
     return node;
 }
 
+void doc_list_keep(struct doc *doc, int member, size_t from, size_t count)
+{
+    struct doc *list = doc_set_list(doc, member);
+
+    ASSERT(from <= list->u.list.count);
+    list->u.list.elements += from; /* The arena's. */
+    list->u.list.count -= from;
+    list->u.list.room = list->u.list.count =
+        list->u.list.count < count ? list->u.list.count : count;
+}
+
 struct doc *doc_add_struct(struct doc *doc, int member)
 {
     return doc_list_add_struct(doc_set_list(doc, member));

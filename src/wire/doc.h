@@ -135,6 +135,9 @@ void doc_map_put(struct doc *map, struct slice key, struct doc *value); /* No ch
 void doc_map_put_z(struct doc *map, const char *key, const char *text);
 struct doc *doc_map_put_struct(struct doc *map, struct slice key);
 
+/* Of the list @member keep at most @count elements from @from on. */
+void doc_list_keep(struct doc *doc, int member, size_t from, size_t count);
+
 /* Shorthand for the commonest: a struct appended to the list @member. */
 struct doc *doc_add_struct(struct doc *doc, int member);
 void doc_add_z(struct doc *doc, int member, const char *text);

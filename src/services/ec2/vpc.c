@@ -386,8 +386,10 @@ int ec2_describe_network_acls(struct ctx *ctx, const struct doc *in, struct doc 
                               struct error *err)
 {
     const struct ec2_vpc *vpc;
+    struct page page;
     int rc = filters_check(in, acl_filters, COUNT_OF(acl_filters), err);
 
+    rc = rc != 0 ? rc : list_page_begin(ctx, in, "DescribeNetworkAcls", 5, 1000, &page, err);
     if (rc != 0) {
         return rc;
     }
@@ -395,7 +397,8 @@ int ec2_describe_network_acls(struct ctx *ctx, const struct doc *in, struct doc 
     for (size_t at = 0; (vpc = thing_next(ctx->control, KIND_VPC, &at)) != NULL;) {
         if ((doc_count(in, M_NetworkAclIds) == 0 ||
              doc_list_contains(in, M_NetworkAclIds, slice_z(acl_id(ctx, vpc)))) &&
-            filters_hold(ctx, in, acl_filters, COUNT_OF(acl_filters), "", vpc)) {
+            filters_hold(ctx, in, acl_filters, COUNT_OF(acl_filters), "", vpc) &&
+            list_page_take(&page, acl_id(ctx, vpc))) {
             fill_acl(ctx, vpc, doc_add_struct(out, M_NetworkAcls));
         }
     }
@@ -404,5 +407,6 @@ int ec2_describe_network_acls(struct ctx *ctx, const struct doc *in, struct doc 
         return error_api(err, "InvalidNetworkAclID.NotFound",
                          "The networkAcl ID '%s' does not exist", doc_z_at(in, M_NetworkAclIds, 0));
     }
+    list_page_end(ctx, &page, "DescribeNetworkAcls", out);
     return 0;
 }

@@ -77,20 +77,28 @@ void elb_tags_store(struct ctx *ctx, const char *arn, const struct doc *in)
 int elb_page_cut(struct ctx *ctx, const struct doc *in, struct doc *out, const char *action,
                  size_t count, size_t *from, size_t *to, struct error *err)
 {
-    struct slice last;
-    int64_t offset = 0;
+    size_t limit = (size_t)doc_int_or(in, M_PageSize, 400);
+    const char *next;
 
-    if (page_token_read(ctx->arena, action, doc_z(in, M_Marker), &last, NULL) != 0 ||
-        (last.bytes != 0 && text_to_i64(last, 0, INT32_MAX, &offset, NULL) != 0)) {
+    *from = *to = 0;
+    if (page_window(ctx->arena, action, doc_z(in, M_Marker), limit, count, from, &next, err) != 0) {
         return error_api(err, "ValidationError", "Invalid marker");
     }
-    *from = (size_t)min_i64(offset, (int64_t)count);
-    *to = (size_t)min_i64((int64_t)*from + doc_int_or(in, M_PageSize, 400), (int64_t)count);
-    if (*to < count) {
-        doc_set_z(out, M_NextMarker,
-                  page_token(ctx->arena, action, arena_printf(ctx->arena, "%zu", *to)));
-    }
+    *to = next == NULL ? count : *from + limit;
+    doc_set_z(out, M_NextMarker, next);
     return 0;
+}
+
+int elb_page_keep(struct ctx *ctx, const struct doc *in, struct doc *out, const char *action,
+                  int member, struct error *err)
+{
+    size_t from, to;
+    int rc = elb_page_cut(ctx, in, out, action, doc_count(out, member), &from, &to, err);
+
+    if (rc == 0) {
+        doc_list_keep(out, member, from, to - from);
+    }
+    return rc;
 }
 
 /* Finding. */
@@ -655,14 +663,11 @@ int elbv2_describe_account_limits(struct ctx *ctx, const struct doc *in, struct 
     };
     struct doc *list = doc_set_list(out, M_Limits);
 
-    (void)ctx;
-    (void)in;
-    (void)err;
     for (size_t i = 0; i < COUNT_OF(limits); i++) {
         struct doc *item = doc_list_add_struct(list);
 
         doc_set_z(item, M_Name, limits[i].name);
         doc_set_format(item, M_Max, "%d", limits[i].max);
     }
-    return 0;
+    return elb_page_keep(ctx, in, out, "DescribeAccountLimits", M_Limits, err);
 }

@@ -522,7 +522,7 @@ int elbv2_describe_listeners(struct ctx *ctx, const struct doc *in, struct doc *
             }
         }
     }
-    return rc;
+    return rc != 0 ? rc : elb_page_keep(ctx, in, out, "DescribeListeners", M_Listeners, err);
 }
 
 /* Only default rules exist here. */

@@ -146,7 +146,7 @@ struct elbv2 {
     struct control_timer *metrics; /* Statistics. */
     int64_t metrics_ms;            /* Start of the period that was published last. */
     void (*haproxy_before)(void *control, const char *id); /* Who else hears of HAProxys. */
-    size_t probing;                /* Probes under way. */
+    size_t probing;                                        /* Probes under way. */
 };
 
 static inline struct elbv2 *elbv2_of(const struct ctx *ctx)
@@ -225,6 +225,9 @@ void elb_tags_store(struct ctx *ctx, const char *arn, const struct doc *in);
 /* Sets *@from..*@to to the page, and NextMarker in @out. */
 int elb_page_cut(struct ctx *ctx, const struct doc *in, struct doc *out, const char *action,
                  size_t count, size_t *from, size_t *to, struct error *err);
+/* The same for a list that is in @out as a whole. */
+int elb_page_keep(struct ctx *ctx, const struct doc *in, struct doc *out, const char *action,
+                  int member, struct error *err);
 void elb_group_describe(struct ctx *ctx, const struct target_group *group, struct doc *list);
 
 /* A copy, or the old text when @text is NULL. */

@@ -225,7 +225,7 @@ int iam_list_policy_versions(struct ctx *ctx, const struct doc *in, struct doc *
 
     if (rc == 0) {
         describe_version(ctx, arn, document, false, doc_add_struct(out, M_Versions));
-        doc_set_bool(out, M_IsTruncated, false);
+        rc = iam_page(ctx, in, out, "ListPolicyVersions", M_Versions, err);
     }
     return rc;
 }
@@ -235,7 +235,6 @@ int iam_list_policies(struct ctx *ctx, const struct doc *in, struct doc *out, st
     const char *scope = doc_z(in, M_Scope);
     const struct iam_policy *policy;
 
-    (void)err;
     doc_set_list(out, M_Policies);
     for (size_t i = 0; i < COUNT_OF(aws_managed) && (scope == NULL || strcmp(scope, "Local") != 0);
          i++) {
@@ -246,6 +245,5 @@ int iam_list_policies(struct ctx *ctx, const struct doc *in, struct doc *out, st
                         (policy = map_next(&ctx->control->iam->policies, &at)) != NULL;) {
         describe(ctx, policy->arn, doc_add_struct(out, M_Policies));
     }
-    doc_set_bool(out, M_IsTruncated, false);
-    return 0;
+    return iam_page(ctx, in, out, "ListPolicies", M_Policies, err);
 }

@@ -92,7 +92,6 @@ static void list_inline(const struct iam_identity *identity, struct doc *out)
     for (size_t i = 0; i < identity->policies_count; i++) {
         doc_add_z(out, M_PolicyNames, identity->policies[i].name);
     }
-    doc_set_bool(out, M_IsTruncated, false);
 }
 
 static int attach(struct ctx *ctx, struct iam_identity *identity, const char *arn,
@@ -144,7 +143,6 @@ static void list_attached(const struct iam_identity *identity, struct doc *out)
         doc_set_z(row, M_PolicyName, strrchr(identity->attached[i], '/') + 1);
         doc_set_z(row, M_PolicyArn, identity->attached[i]);
     }
-    doc_set_bool(out, M_IsTruncated, false);
 }
 
 /* The actions. */
@@ -204,7 +202,7 @@ int iam_list_role_policies(struct ctx *ctx, const struct doc *in, struct doc *ou
 {
     FIND(iam_find_role, M_RoleName)
     list_inline(identity, out);
-    return 0;
+    return iam_page(ctx, in, out, "ListRolePolicies", M_PolicyNames, err);
 }
 
 int iam_list_user_policies(struct ctx *ctx, const struct doc *in, struct doc *out,
@@ -212,7 +210,7 @@ int iam_list_user_policies(struct ctx *ctx, const struct doc *in, struct doc *ou
 {
     FIND(iam_find_user, M_UserName)
     list_inline(identity, out);
-    return 0;
+    return iam_page(ctx, in, out, "ListUserPolicies", M_PolicyNames, err);
 }
 
 int iam_attach_role_policy(struct ctx *ctx, const struct doc *in, struct doc *out,
@@ -248,7 +246,7 @@ int iam_list_attached_role_policies(struct ctx *ctx, const struct doc *in, struc
 {
     FIND(iam_find_role, M_RoleName)
     list_attached(identity, out);
-    return 0;
+    return iam_page(ctx, in, out, "ListAttachedRolePolicies", M_AttachedPolicies, err);
 }
 
 int iam_list_attached_user_policies(struct ctx *ctx, const struct doc *in, struct doc *out,
@@ -256,5 +254,5 @@ int iam_list_attached_user_policies(struct ctx *ctx, const struct doc *in, struc
 {
     FIND(iam_find_user, M_UserName)
     list_attached(identity, out);
-    return 0;
+    return iam_page(ctx, in, out, "ListAttachedUserPolicies", M_AttachedPolicies, err);
 }

@@ -92,6 +92,10 @@ int iam_find_session(struct ctx *ctx, struct slice access_key, struct slice toke
 void iam_set_document(struct doc *doc, int member, const char *document);
 void iam_describe_role(struct ctx *ctx, const struct iam_identity *role, struct doc *row);
 
+/* page.c: @member of @out has all; keep the page that is asked for, and say whether more follow. */
+int iam_page(struct ctx *ctx, const struct doc *in, struct doc *out, const char *action, int member,
+             struct error *err);
+
 extern const struct record iam_identity_record, iam_policy_record, iam_profile_record;
 
 #endif /* SERVICES_IAM_PRIVATE_H */

@@ -102,15 +102,13 @@ int iam_list_roles(struct ctx *ctx, const struct doc *in, struct doc *out, struc
 {
     const struct iam_identity *role;
 
-    (void)err;
     doc_set_list(out, M_Roles);
     for (size_t at = 0; (role = map_next(&ctx->control->iam->roles, &at)) != NULL;) {
         if (slice_starts(slice_z(role->path), doc_text(in, M_PathPrefix))) {
             iam_describe_role(ctx, role, doc_add_struct(out, M_Roles));
         }
     }
-    doc_set_bool(out, M_IsTruncated, false);
-    return 0;
+    return iam_page(ctx, in, out, "ListRoles", M_Roles, err);
 }
 
 int iam_update_assume_role_policy(struct ctx *ctx, const struct doc *in, struct doc *out,
@@ -291,16 +289,13 @@ static void list_profiles(struct ctx *ctx, const char *role, struct doc *out)
             describe_profile(ctx, profile, doc_add_struct(out, M_InstanceProfiles));
         }
     }
-    doc_set_bool(out, M_IsTruncated, false);
 }
 
 int iam_list_instance_profiles(struct ctx *ctx, const struct doc *in, struct doc *out,
                                struct error *err)
 {
-    (void)in;
-    (void)err;
     list_profiles(ctx, NULL, out);
-    return 0;
+    return iam_page(ctx, in, out, "ListInstanceProfiles", M_InstanceProfiles, err);
 }
 
 int iam_list_instance_profiles_for_role(struct ctx *ctx, const struct doc *in, struct doc *out,
@@ -311,6 +306,7 @@ int iam_list_instance_profiles_for_role(struct ctx *ctx, const struct doc *in, s
 
     if (rc == 0) {
         list_profiles(ctx, role->name, out);
+        rc = iam_page(ctx, in, out, "ListInstanceProfilesForRole", M_InstanceProfiles, err);
     }
     return rc;
 }

@@ -87,15 +87,13 @@ int iam_list_users(struct ctx *ctx, const struct doc *in, struct doc *out, struc
 {
     const struct iam_identity *user;
 
-    (void)err;
     doc_set_list(out, M_Users);
     for (size_t at = 0; (user = map_next(&ctx->control->iam->users, &at)) != NULL;) {
         if (slice_starts(slice_z(user->path), doc_text(in, M_PathPrefix))) {
             describe_user(user, doc_add_struct(out, M_Users));
         }
     }
-    doc_set_bool(out, M_IsTruncated, false);
-    return 0;
+    return iam_page(ctx, in, out, "ListUsers", M_Users, err);
 }
 
 int iam_delete_user(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
@@ -167,8 +165,7 @@ int iam_list_access_keys(struct ctx *ctx, const struct doc *in, struct doc *out,
         doc_set_z(row, M_Status, user->keys[i].inactive ? "Inactive" : "Active");
         doc_set_time_ms(row, M_CreateDate, user->keys[i].created_ms / 1000 * 1000);
     }
-    doc_set_bool(out, M_IsTruncated, false);
-    return 0;
+    return iam_page(ctx, in, out, "ListAccessKeys", M_AccessKeyMetadata, err);
 }
 
 int iam_delete_access_key(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)

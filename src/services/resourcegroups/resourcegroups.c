@@ -2,6 +2,7 @@
 
 #include "api/handlers.h"
 #include "api/members.h"
+#include "aws/page.h"
 #include "base/alloc.h"
 #include "base/map.h"
 #include "store/record.h"
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RESULTS_MAX 50
 #define GROUPS_MAX 100 /* AWS's quota. */
 
 struct group {
@@ -287,13 +289,28 @@ int resourcegroups_delete_group(struct ctx *ctx, const struct doc *in, struct do
     return 0;
 }
 
+/* Both lists say the same of the same things: keep the page that is asked for. */
+static int page(struct ctx *ctx, const struct doc *in, struct doc *out, const char *action,
+                int first, int second, struct error *err)
+{
+    size_t limit = (size_t)doc_int_or(in, M_MaxResults, RESULTS_MAX), from;
+    const char *next;
+
+    if (page_window(ctx->arena, action, doc_z(in, M_NextToken), limit, doc_count(out, first), &from,
+                    &next, err) != 0) {
+        return error_api(err, "BadRequestException", "NextToken is not valid");
+    }
+    doc_list_keep(out, first, from, limit);
+    doc_list_keep(out, second, from, limit);
+    doc_set_z(out, M_NextToken, next);
+    return 0;
+}
+
 int resourcegroups_list_groups(struct ctx *ctx, const struct doc *in, struct doc *out,
                                struct error *err)
 {
     const struct group *group;
 
-    (void)in;
-    (void)err;
     doc_set_list(out, M_Groups);
     doc_set_list(out, M_GroupIdentifiers);
     for (size_t at = 0; (group = map_next(&ctx->control->resourcegroups->groups, &at)) != NULL;) {
@@ -304,7 +321,7 @@ int resourcegroups_list_groups(struct ctx *ctx, const struct doc *in, struct doc
         doc_set_z(row, M_GroupArn, group->arn);
         doc_set_z(row, M_Description, group->description);
     }
-    return 0;
+    return page(ctx, in, out, "ListGroups", M_Groups, M_GroupIdentifiers, err);
 }
 
 /* Which resources a query means. */
@@ -431,7 +448,7 @@ int resourcegroups_list_group_resources(struct ctx *ctx, const struct doc *in, s
         doc_set(doc_add_struct(out, M_Resources), M_Identifier, row);
     }
     json_decref(query);
-    return 0;
+    return page(ctx, in, out, "ListGroupResources", M_Resources, M_ResourceIdentifiers, err);
 }
 
 /* Tags of groups themselves. */
