@@ -19,7 +19,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define DEADLINE_MS 20000
@@ -112,8 +111,8 @@ static int check_namespaces(struct error *err)
 /* As an instance will: an unprivileged root that mounts a proc and a sysfs of its own. */
 static int inside_userns(void)
 {
-    int status = 0;
     pid_t child;
+    int status;
 
     if (setgid(0) != 0 || setuid(0) != 0 ||
         unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET) != 0) {
@@ -127,8 +126,8 @@ static int inside_userns(void)
         }
         _exit(mount("sysfs", work, "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0 ? 3 : 0);
     }
-    waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    status = process_wait(child);
+    return status < 0 ? 1 : status;
 }
 
 static int check_userns(struct error *err)
@@ -137,7 +136,7 @@ static int check_userns(struct error *err)
         "", "namespaces inside a user namespace are refused",
         "an unprivileged root may not mount proc (is /proc partly hidden, as in a container?)",
         "an unprivileged root may not mount sysfs"};
-    int userns = rootfs_userns(0, 100000, err), status = 0;
+    int userns = rootfs_userns(0, 100000, err), status;
     pid_t child;
 
     if (userns < 0) {
@@ -147,11 +146,9 @@ static int check_userns(struct error *err)
     if (child == 0) {
         _exit(setns(userns, CLONE_NEWUSER) == 0 ? inside_userns() : 1);
     }
-    waitpid(child, &status, 0);
+    status = process_wait(child);
     close(userns);
-    status = WIFEXITED(status) && WEXITSTATUS(status) < (int)COUNT_OF(failures)
-                 ? WEXITSTATUS(status)
-                 : 1;
+    status = status >= 0 && status < (int)COUNT_OF(failures) ? status : 1;
     return status == 0 ? 0 : error_set(err, ERR_SYSTEM, "%s", failures[status]);
 }
 
@@ -387,7 +384,7 @@ static void run_check(const struct check *check, char reason[ERROR_MESSAGE_BYTES
         reason[got < 0 ? 0 : got] = '\0';
     }
     close(pipes[0]);
-    waitpid(child, NULL, 0);
+    process_wait(child);
 }
 
 /* Where the machine is one that is known to lack things, how it is given them. */

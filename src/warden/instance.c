@@ -103,7 +103,6 @@ static int ip_batch(const char *text, struct error *err)
 
 static int sysctl_in(const struct site *site, const char *vpc, const char *file, const char *value)
 {
-    int status = 0;
     pid_t child = fork();
 
     if (child == 0) {
@@ -115,8 +114,7 @@ static int sysctl_in(const struct site *site, const char *vpc, const char *file,
         fd = open(file, O_WRONLY | O_CLOEXEC);
         _exit(fd >= 0 && write(fd, value, strlen(value)) > 0 ? 0 : 1);
     }
-    waitpid(child, &status, 0);
-    return status;
+    return process_wait(child);
 }
 
 /* Deleting either end deletes both; which one is ours to see depends on where the other is. */

@@ -83,6 +83,9 @@ bool process_lives(struct process process);
 /* Its pidfd; -1 when it has ended. */
 int process_open(struct process process);
 void process_kill(struct process process, int signal);
+/* Waits for a child that fork() gave: its exit status, 128 and more when a signal ended it, -1 when
+ * there is none because fork() failed: never for any other. */
+int process_wait(pid_t child);
 
 /* cgroups.c: end what is in muster/i/NAME and muster/mon/NAME of every hierarchy, and remove them.
  * False when something is left. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct process process_of(pid_t pid)
@@ -54,4 +55,14 @@ void process_kill(struct process process, int signal)
         syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0);
         close(fd);
     }
+}
+
+int process_wait(pid_t child)
+{
+    int status;
+
+    if (child < 0 || waitpid(child, &status, 0) != child) {
+        return -1;
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

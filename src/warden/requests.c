@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "warden/check.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -281,7 +282,7 @@ static void start_child(const struct warden_header *header, const char *payload)
     }
     if (child->pid < 0) {
         child->pid = 0;
-        error_errno(&err, "fork");
+        error_set(&err, ERR_UNAVAILABLE, "the warden cannot fork: %s", strerror(errno));
         message_answer(header, &err);
     }
 }

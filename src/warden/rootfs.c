@@ -17,7 +17,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define RANGE 65536
@@ -40,6 +39,12 @@ int rootfs_userns(uint32_t from, uint32_t to, struct error *err)
         return error_errno(err, "pipe"), -1;
     }
     child = fork();
+    if (child < 0) {
+        error_errno(err, "fork");
+        close(go[0]);
+        close(go[1]);
+        return -1;
+    }
     if (child == 0) {
         char byte = unshare(CLONE_NEWUSER) == 0 ? 1 : 0;
 
@@ -71,7 +76,7 @@ int rootfs_userns(uint32_t from, uint32_t to, struct error *err)
         error_errno(err, "a user namespace");
     }
     kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
+    process_wait(child);
     close(go[0]);
     close(go[1]);
     return fd;

@@ -14,7 +14,6 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define OUTPUT_BYTES_MAX (64 * 1024)
@@ -360,12 +359,12 @@ int run_program(const char *const *argv, struct slice input, struct buf *output,
         }
     }
     close(out[0]);
-    waitpid(child, &status, 0);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    status = process_wait(child);
+    if (status != 0) {
         struct slice text = slice_trim(buf_slice(&said));
 
         error_set(err, ERR_SYSTEM, "%s ended with %d: %.*s", argv[0],
-                  WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+                  status,
                   (int)(text.bytes > 300 ? 300 : text.bytes), text.data == NULL ? "" : text.data);
         buf_close(&said);
         return ERR_SYSTEM;

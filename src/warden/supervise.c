@@ -93,6 +93,13 @@ static void start(void)
         _exit(127);
     }
     close(pair[1]);
+    if (musterd.pid < 0) { /* Too many processes: in a while. */
+        log_warn("musterd.fork error=\"%s\"", strerror(errno));
+        musterd.pid = 0;
+        musterd.restart_at_ms = musterd.started_ms + BACK_OFF_MS_MAX;
+        close(pair[0]);
+        return;
+    }
     warden.socket = pair[0];
 }
 

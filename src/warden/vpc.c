@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define IMDS_ADDRESS "169.254.169.254"
@@ -56,7 +55,6 @@ static int set_sysctls(const struct site *site, const char *vpc)
         {"/proc/sys/net/ipv4/ip_nonlocal_bind",            "1"},
         {"/proc/sys/net/ipv4/conf/all/accept_redirects",   "0"},
     };
-    int status = 0;
     pid_t child = fork();
 
     if (child == 0) {
@@ -76,8 +74,7 @@ static int set_sysctls(const struct site *site, const char *vpc)
         }
         _exit(0);
     }
-    waitpid(child, &status, 0);
-    return status;
+    return process_wait(child);
 }
 
 static void count_name(void *data, const char *name)
@@ -146,7 +143,6 @@ static int load_rules(const struct site *site, const struct warden_vpc *vpc,
 {
     static const char *const argv[] = {"nft", "-f", "-", NULL};
     struct buf text = {0};
-    int status = 0;
     pid_t child = fork();
 
     if (child == 0) {
@@ -165,8 +161,7 @@ static int load_rules(const struct site *site, const struct warden_vpc *vpc,
         }
         _exit(0);
     }
-    waitpid(child, &status, 0);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0
+    return process_wait(child) == 0
                ? 0
                : error_set(err, ERR_SYSTEM, "nft refuses the rules of %s", vpc->id);
 }

@@ -384,6 +384,7 @@ static bool has_arrived(const struct asked *asked)
 static void instance_done(void *data, const struct error *err)
 {
     struct asked *asked = data;
+    struct ec2_instance *instance;
 
     if (err == NULL && !has_arrived(asked)) {
         free(asked);
@@ -393,6 +394,8 @@ static void instance_done(void *data, const struct error *err)
         control_run(asked->acts->control, arrived, asked);
     } else if (err->code != ERR_UNAVAILABLE && err->code != ERR_TIMEOUT) {
         control_run(asked->acts->control, start_failed, asked);
+    } else if ((instance = instance_get(asked->acts->control, asked->id)) != NULL) {
+        instance->unserved = true; /* At the next retry(). */
     }
     free(asked);
 }
@@ -545,6 +548,15 @@ static void on_haproxy_ended(void *data, const char *id)
     }
 }
 
+void acts_unpublished(struct control *control, const char *vpc)
+{
+    struct net *net = control->ec2 == NULL ? NULL : map_get_z(&control->ec2->acts->nets, vpc);
+
+    if (net != NULL) {
+        net->published = 0;
+    }
+}
+
 /* The start: what should be is asked for, what should not be is removed. */
 
 static bool has_prefix(const char *id, const char *prefix)
@@ -617,6 +629,8 @@ static void retry(struct ctx *ctx, void *data)
     for (size_t at = 0; (net = map_next(&acts->nets, &at)) != NULL;) {
         if (net->failed && !net->asking) {
             ask_vpc(acts, net);
+        } else if (net->there && !net->asking) {
+            publish_vpc(ctx->control, net->id, &net->published);
         }
     }
     for (size_t at = 0; (instance = thing_next(ctx->control, KIND_INSTANCE, &at)) != NULL;) {
@@ -625,7 +639,8 @@ static void retry(struct ctx *ctx, void *data)
             (ctx->now_ms - instance->changed_ms) / max_i64(ctx->control->options.time_scale, 1);
 
         instance->unseen = instance->state == EC2_PENDING && real_ms > BOOT_MS;
-        if (instance->unseen || (moving && real_ms > BOOT_MS)) {
+        if (instance->unseen || instance->unserved || (moving && real_ms > BOOT_MS)) {
+            instance->unserved = false;
             ask_instance(acts, instance->id);
         }
     }

@@ -70,6 +70,7 @@ struct ec2_instance {
     char *tenancy;     /* NULL: default. */
     bool wants_public; /* Gets a new public address at every start. */
     bool unseen;       /* Not stored. Pending, and its sign of life may have been missed. */
+    bool unserved;     /* Not stored. The driver could not do now what it was asked for. */
 };
 
 /* NULL when there is none. Terminated instances are found for an hour. */
