@@ -8,10 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define READ_BYTES_MAX (64 * 1024)
 
 struct probe {
     uv_poll_t poll;
@@ -21,7 +20,7 @@ struct probe {
     bool connected;
     char request[1280];
     size_t request_bytes, sent;
-    char answer[512]; /* The status line is all that counts. */
+    char answer[PROBE_HEAD_BYTES_MAX]; /* Its beginning. */
     size_t received, total;
     probe_done_fn *done;
     void *data;
@@ -54,25 +53,65 @@ static void finish(struct probe *probe, enum compute_probe_outcome outcome, int 
     probe->done(probe->data, probe->fd, outcome, status);
 }
 
-/* "HTTP/1.1 200 OK" -> 200; 0 when it is none. */
-static int status_of(const struct probe *probe)
-{
-    int64_t status;
-    const char *blank = memchr(probe->answer, ' ', probe->received);
+/* The answer, as far as it has come. */
 
-    if (probe->received < 12 || memcmp(probe->answer, "HTTP/1.", 7) != 0 || blank == NULL ||
-        (size_t)(blank - probe->answer) + 4 > probe->received ||
-        text_to_i64(slice_of(blank + 1, 3), 100, 999, &status, NULL) != 0) {
+/* "HTTP/1.1 200 OK" -> 200; 0 when it is none. */
+static int status_of(struct slice answer)
+{
+    size_t blank = slice_find(answer, ' ');
+    int64_t status;
+
+    if (!slice_starts(answer, SLICE_LIT("HTTP/1.")) || blank + 4 > answer.bytes ||
+        text_to_i64(slice_sub(answer, blank + 1, 3), 100, 999, &status, NULL) != 0) {
         return 0;
     }
     return (int)status;
 }
 
-static void end_of_answer(struct probe *probe)
+/* The status line and the headers, with the empty line; none until all has come. */
+static struct slice head_of(struct slice answer)
 {
-    int status = status_of(probe);
+    const char *end = memmem(answer.data, answer.bytes, "\r\n\r\n", 4);
 
-    finish(probe, status != 0 ? PROBE_ANSWERED : PROBE_BROKEN, status);
+    return end == NULL ? SLICE_EMPTY : slice_of(answer.data, (size_t)(end - answer.data) + 4);
+}
+
+/* How many bytes follow the head; -1: those until the connection ends. */
+static int64_t body_bytes(struct slice head)
+{
+    static const char name[] = "Content-Length:";
+    int status = status_of(head);
+    int64_t bytes = -1;
+
+    if (status == 204 || status == 304) {
+        return 0;
+    }
+    while (head.bytes > 0) {
+        size_t end = slice_find(head, '\n');
+        struct slice line = slice_sub(head, 0, end);
+
+        if (line.bytes >= sizeof(name) && strncasecmp(line.data, name, sizeof(name) - 1) == 0 &&
+            text_to_i64(slice_trim(slice_sub(line, sizeof(name) - 1, line.bytes)), 0, INT64_MAX,
+                        &bytes, NULL) == 0) {
+            return bytes;
+        }
+        head = slice_sub(head, end + 1, head.bytes);
+    }
+    return -1;
+}
+
+int probe_judge(struct slice answer, size_t total, bool ended)
+{
+    struct slice head = head_of(answer);
+    int64_t body = head.bytes == 0 ? -1 : body_bytes(head);
+    bool complete = head.bytes != 0 && (body < 0 ? ended : (int64_t)(total - head.bytes) >= body);
+    bool enough = total >= PROBE_BYTES_MAX;
+    int status = head.bytes != 0 && (complete || enough) ? status_of(head) : 0;
+
+    if (status != 0) {
+        return status;
+    }
+    return ended || enough || (head.bytes == 0 && answer.bytes >= PROBE_HEAD_BYTES_MAX) ? -1 : 0;
 }
 
 static void read_answer(struct probe *probe)
@@ -80,21 +119,21 @@ static void read_answer(struct probe *probe)
     char piece[4096];
     ssize_t got = recv(probe->fd, piece, sizeof(piece), 0);
     size_t kept;
+    int status;
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
-    if (got <= 0) {
-        end_of_answer(probe);
-        return;
+    if (got > 0) {
+        kept = sizeof(probe->answer) - probe->received;
+        kept = kept < (size_t)got ? kept : (size_t)got;
+        memcpy(probe->answer + probe->received, piece, kept);
+        probe->received += kept;
+        probe->total += (size_t)got;
     }
-    kept = sizeof(probe->answer) - probe->received;
-    kept = kept < (size_t)got ? kept : (size_t)got;
-    memcpy(probe->answer + probe->received, piece, kept);
-    probe->received += kept;
-    probe->total += (size_t)got;
-    if (probe->total >= READ_BYTES_MAX) {
-        end_of_answer(probe);
+    status = probe_judge(slice_of(probe->answer, probe->received), probe->total, got <= 0);
+    if (status != 0) {
+        finish(probe, status > 0 ? PROBE_ANSWERED : PROBE_BROKEN, status > 0 ? status : 0);
     }
 }
 
