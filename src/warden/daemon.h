@@ -44,6 +44,7 @@ void haproxy_drop_vpc(const char *vpc);
 /* What an earlier warden left runs on; its listeners are fetched back from it. */
 void haproxy_adopt(void);
 void haproxy_reaped(pid_t pid, int status); /* Of any child. */
+void haproxy_tick(int64_t now_ms);          /* Ends that musterd has to hear of. */
 /* Adopted ones are not our children: as watch_poll() and watch_polled(). Room for HAPROXIES_MAX. */
 size_t haproxy_poll(struct pollfd *fds);
 void haproxy_polled(const struct pollfd *fds, size_t count);

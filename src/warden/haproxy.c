@@ -3,6 +3,7 @@
  * new warden fetches them back out of the process that an earlier one started. */
 #include "warden/daemon.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "http/server.h"
@@ -15,8 +16,13 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+/* One that ends sooner than this could not start, or cannot live: it is held back, longer each
+ * time. musterd hears of the end only then, and asks again. */
+#define SETTLED_MS 10000
+#define HOLD_MS_MIN 200
+#define HOLD_MS_MAX 10000
 
 struct listener {
     uint32_t address;
@@ -32,6 +38,10 @@ struct haproxy {
     struct process process;     /* pid 0: down. */
     struct process predecessor; /* Ends with its last connection. */
     int pidfd;                  /* Of an adopted one; else -1: our children are waited for. */
+    int64_t started_ms;         /* By the boot clock; 0: adopted. */
+    int64_t held_until_ms;      /* Not started before. */
+    uint32_t failures;          /* In a row. */
+    bool untold;                /* musterd has not heard of its end yet. */
     struct listener listeners[WARDEN_LISTENERS_MAX];
     size_t listener_count;
 };
@@ -59,7 +69,6 @@ static int write_host_table(struct error *err)
 {
     static struct published published[HAPROXIES_MAX * WARDEN_LISTENERS_MAX];
     size_t count = 0;
-    int status = 0;
     pid_t child;
 
     for (size_t i = 0; i < HAPROXIES_MAX; i++) {
@@ -76,10 +85,8 @@ static int write_host_table(struct error *err)
         become_child();
         _exit(host_table_write(&warden.site, published, count, NULL) == 0 ? 0 : 1);
     }
-    waitpid(child, &status, 0);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0
-               ? 0
-               : error_set(err, ERR_SYSTEM, "nft refuses the host's table");
+    return process_wait(child) == 0 ? 0
+                                    : error_set(err, ERR_SYSTEM, "nft refuses the host's table");
 }
 
 /* The record of what runs, for a later warden and for purge: "pid start vpc", then a line for each
@@ -293,6 +300,9 @@ int haproxy_ensure(const struct warden_haproxy *wanted, const char *config, stru
     if (haproxy == NULL) {
         return error_set(err, ERR_SYSTEM, "at most %d HAProxy processes", HAPROXIES_MAX);
     }
+    if (time_boot_ms() < haproxy->held_until_ms) {
+        return error_set(err, ERR_BUSY, "HAProxy ends as soon as it is started");
+    }
     memcpy(haproxy->vpc, wanted->vpc, sizeof(haproxy->vpc));
     rc = open_haproxy_listeners(haproxy, wanted, &changed, err);
     site_path(&warden.site, path, "haproxy/%s.cfg", wanted->id);
@@ -312,6 +322,8 @@ int haproxy_ensure(const struct warden_haproxy *wanted, const char *config, stru
     forget_pidfd(haproxy);
     haproxy->predecessor = haproxy->process;
     haproxy->process = process_of(child);
+    haproxy->started_ms = time_boot_ms();
+    haproxy->untold = false;
     rc = write_record(haproxy, err);
     return rc != 0 ? rc : changed ? write_host_table(err) : 0;
 }
@@ -363,8 +375,18 @@ void haproxy_drop_vpc(const char *vpc)
 /* A successor that could not start leaves its predecessor serving. */
 static void on_ended(struct haproxy *haproxy, int status)
 {
+    int64_t now_ms = time_boot_ms();
+
     forget_pidfd(haproxy);
-    log_warn("haproxy.ended id=%s status=%d", haproxy->id, status);
+    haproxy->failures = now_ms - haproxy->started_ms < SETTLED_MS ? haproxy->failures + 1 : 0;
+    haproxy->held_until_ms =
+        haproxy->failures == 0
+            ? 0
+            : now_ms + min_i64(HOLD_MS_MAX, (int64_t)HOLD_MS_MIN << min_i64(haproxy->failures, 16));
+    if ((haproxy->failures & (haproxy->failures - 1)) == 0) { /* The 1st, 2nd, 4th ... time. */
+        log_warn("haproxy.ended id=%s status=%d failures=%u", haproxy->id, status,
+                 haproxy->failures);
+    }
     haproxy->process =
         process_lives(haproxy->predecessor) ? haproxy->predecessor : (struct process){0, -1};
     haproxy->predecessor = (struct process){0, -1};
@@ -372,7 +394,20 @@ static void on_ended(struct haproxy *haproxy, int status)
         haproxy->pidfd = process_open(haproxy->process);
         write_record(haproxy, NULL);
     }
-    message_haproxy(haproxy->id);
+    haproxy->untold = true;
+    haproxy_tick(now_ms);
+}
+
+void haproxy_tick(int64_t now_ms)
+{
+    for (size_t i = 0; i < HAPROXIES_MAX; i++) {
+        struct haproxy *haproxy = &haproxies[i];
+
+        if (haproxy->id[0] != '\0' && haproxy->untold && now_ms >= haproxy->held_until_ms) {
+            haproxy->untold = false;
+            message_haproxy(haproxy->id);
+        }
+    }
 }
 
 void haproxy_reaped(pid_t pid, int status)

@@ -94,6 +94,7 @@ static void loop(void)
 
         requests_deadlines(now_ms);
         supervise_tick(now_ms);
+        haproxy_tick(now_ms);
         cut_logs(now_ms);
         fds[SIGNAL] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
         fds[MUSTERD] = (struct pollfd){.fd = warden.socket, .events = POLLIN};

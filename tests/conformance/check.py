@@ -17,7 +17,7 @@ import pathlib
 import re
 import sys
 
-OLDEST = (1, 44)  # Of older ones nothing can be learnt: AWS has changed since.
+OLDEST = (1, 43, 60)  # Of older ones nothing can be learnt: AWS has changed since.
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tools'))
 sys.dont_write_bytecode = True

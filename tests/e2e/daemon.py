@@ -154,9 +154,10 @@ def clean_environment():
             if not name.startswith(('AWS_', 'MUSTER_')) and not name.lower().endswith('_proxy')}
 
 
-def fresh(directory, options):
+def fresh(directory, options, environment=None, wrapper=()):
     """For fixtures: a daemon that is gone afterwards, whatever happened."""
     muster = Muster(directory, options)
+    muster.extra_environment, muster.wrapper = environment or {}, list(wrapper)
     try:
         yield muster.start()
     finally:

@@ -431,6 +431,8 @@ void act_image_gone(struct ctx *ctx, const char *id);
 /* publish.c: ports of public addresses, for clients on this host. @*known is what was asked for
  * last; nothing is asked for again. */
 void publish_vpc(struct control *control, const char *vpc, uint64_t *known);
+/* acts.c: that failed; asked for again in a while. */
+void acts_unpublished(struct control *control, const char *vpc);
 
 /* cpu.c */
 void cpu_start(struct ctx *ctx);

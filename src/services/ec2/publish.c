@@ -159,27 +159,38 @@ static uint64_t fingerprint(const struct forwards *forwards)
     return forwards->count == 0 ? 0 : hash;
 }
 
+struct asked {
+    struct control *control;
+    char vpc[COMPUTE_ID_BYTES];
+};
+
 static void done(void *data, const struct error *err)
 {
+    struct asked *asked = data;
+
     if (err != NULL) {
-        log_warn("publish.failed id=%s error=%s", (const char *)data, err->message);
+        log_debug("publish.failed vpc=%s error=\"%s\"", asked->vpc, err->message);
+        acts_unpublished(asked->control, asked->vpc);
     }
-    free(data);
+    free(asked);
 }
 
 static void ask(struct control *control, const char *vpc, const struct forwards *forwards)
 {
     struct compute *compute = control->compute;
     struct compute_haproxy *wanted = mem_calloc(1, sizeof(*wanted));
+    struct asked *asked = mem_calloc(1, sizeof(*asked));
     struct balancer_forward lines[COMPUTE_LISTENERS_MAX] = {0};
     char names[COMPUTE_LISTENERS_MAX][16];
     struct buf text = {0};
     const char *socket;
 
+    asked->control = control;
+    snprintf(asked->vpc, sizeof(asked->vpc), "%s", vpc);
     snprintf(wanted->id, sizeof(wanted->id), "pub-%.20s", vpc + strlen("vpc-"));
     snprintf(wanted->vpc, sizeof(wanted->vpc), "%s", vpc);
     if (forwards->count == 0) {
-        compute->driver->haproxy_gone(compute, wanted->id, done, mem_strdup(wanted->id));
+        compute->driver->haproxy_gone(compute, wanted->id, done, asked);
         free(wanted);
         return;
     }
@@ -205,7 +216,7 @@ static void ask(struct control *control, const char *vpc, const struct forwards 
                                               .forwards = lines,
                                               .forward_count = forwards->count});
     wanted->config = buf_slice(&text);
-    compute->driver->haproxy(compute, wanted, done, mem_strdup(wanted->id));
+    compute->driver->haproxy(compute, wanted, done, asked);
     buf_close(&text);
     free(wanted);
 }

@@ -170,7 +170,10 @@ static void describe(const struct load_balancer *balancer, struct doc *list)
     doc_set_z(item, M_Scheme, balancer->internal ? "internal" : "internet-facing");
     doc_set_z(item, M_VpcId, balancer->vpc);
     state = doc_set_struct(item, M_State);
-    doc_set_z(state, M_Code, states[balancer->state]);
+    doc_set_z(state, M_Code,
+              balancer->state == STATE_ACTIVE && balancer->state_reason != NULL
+                  ? "active_impaired" /* It served, and cannot now. */
+                  : states[balancer->state]);
     doc_set_z(state, M_Reason, balancer->state_reason);
     doc_set_z(item, M_Type, "application");
     describe_zones(balancer, item);

@@ -32,7 +32,8 @@ struct reading {
     size_t share_count;
 };
 
-static void traffic_add(struct traffic *to, const struct balancer_counters *grown, double response_s)
+static void traffic_add(struct traffic *to, const struct balancer_counters *grown,
+                        double response_s)
 {
     to->counters.requests += grown->requests;
     to->counters.sessions += grown->sessions;

@@ -538,6 +538,7 @@ static void on_adopted(void *data, struct slice answer, const struct error *err)
             plane->reload = true;
         }
         plane->known = true;
+        plane->silent = 0;
         plane->shape = reply->shape;
         plane->again = true; /* The differences. */
         set_verdict(balancer, NULL);
@@ -563,15 +564,18 @@ static void on_info(void *data, struct slice answer, const struct error *err)
         balancer_socket_send(balancer->plane->socket, "show stat", on_adopted, reply);
         return;
     }
-    if (err != NULL && balancer->plane->silent++ < SILENT_MAX) {
-        balancer->dirty = true; /* It is just starting: at the next tick. */
-        reply_free(reply);
-        round_over(balancer);
-        return;
+    if (err == NULL) {
+        balancer->plane->known = true; /* Known to be another. */
+        balancer->plane->reload = true;
+        balancer->plane->again = true;
+    } else {
+        balancer->dirty = true; /* At the next tick: it may be just starting. */
+        if (balancer->plane->silent++ == SILENT_MAX) {
+            balancer->plane->silent = 0;
+            balancer->plane->reload = true;
+            set_verdict(balancer, "HAProxy does not answer");
+        }
     }
-    balancer->plane->known = true; /* Known to be another. */
-    balancer->plane->reload = true;
-    balancer->plane->again = true;
     reply_free(reply);
     round_over(balancer);
 }
@@ -626,7 +630,9 @@ static void on_haproxy(void *data, const struct error *err)
     if (balancer != NULL && err == NULL) {
         serve(balancer, asked);
     } else if (balancer != NULL) {
-        log_error("haproxy balancer=%s error=\"%s\"", balancer->name, err->message);
+        if (balancer->state_reason == NULL || strcmp(balancer->state_reason, err->message) != 0) {
+            log_error("haproxy balancer=%s error=\"%s\"", balancer->name, err->message);
+        }
         balancer->plane->known = false;
         balancer->dirty = true; /* At the next tick. */
         set_verdict(balancer, err->message);
@@ -698,7 +704,7 @@ static void sync_one(struct load_balancer *balancer)
     }
     open_socket(plane, compute);
     asked->fresh = !plane->known;
-    asked->reload = !asked->fresh && (plane->reload || plane->shape != asked->wanted.shape);
+    asked->reload = plane->reload || (!asked->fresh && plane->shape != asked->wanted.shape);
     asked->wanted.spec.reload = asked->reload;
     plane->reload = false;
     plane->busy = true;
@@ -755,7 +761,9 @@ void elbv2_haproxy_ended(struct control *control, const char *id)
 
     for (size_t at = 0; (balancer = map_next(&control->elbv2->balancers, &at)) != NULL;) {
         if (balancer->plane != NULL && strcmp(balancer->plane->id, id) == 0) {
-            log_warn("haproxy-ended balancer=%s", balancer->name);
+            if (balancer->state_reason == NULL) {
+                log_warn("haproxy-ended balancer=%s", balancer->name);
+            }
             balancer->plane->running = balancer->plane->known = false;
             balancer_totals_restart(&balancer->plane->totals);
             balancer->dirty = true; /* At the next tick: one that cannot live does not spin. */
