@@ -17,11 +17,6 @@ BUILD = pathlib.Path(os.environ.get('MUSTER_BUILD', ROOT / 'build'))
 REGION = 'us-east-2'
 BESIDE = pathlib.Path(sys.executable).parent / 'aws'
 AWS = str(BESIDE) if BESIDE.exists() else 'aws'  # The CLI that came with our Python, else the first on PATH.
-# The CLI, but its waiters ask every 0.2 s, not every 15 or 30.
-IMPATIENT_AWS = [sys.executable, '-c', 'import sys, time; sleep = time.sleep; time.sleep = lambda s: sleep(min(s, 0.2)); '
-                 'from awscli.clidriver import main; sys.exit(main())']
-
-
 def binary(name):
     """Where ninja puts the program."""
     return str(BUILD / 'src' / {'muster-warden': 'warden'}.get(name, name) / name)
@@ -96,14 +91,22 @@ class Muster:
                 'AWS_DEFAULT_REGION': REGION, 'AWS_REGION': REGION, 'AWS_PAGER': '',
                 'AWS_ENDPOINT_URL': self.endpoint, 'NO_PROXY': '127.0.0.1'}
 
-    def aws(self, *arguments, program=(AWS,), check=True):
+    def aws(self, *arguments, program=AWS, check=True):
         """Run the AWS CLI; its JSON output, or with check=False the finished process."""
-        done = subprocess.run([*program, '--endpoint-url', self.endpoint, '--output', 'json', *arguments],
+        done = subprocess.run([program, '--endpoint-url', self.endpoint, '--output', 'json', *arguments],
                               env=self.environment(), capture_output=True, text=True, timeout=120)
         if not check:
             return done
         assert done.returncode == 0, f'aws {" ".join(arguments)}: {done.stderr}'
         return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def aws_all(self, commands):
+        """Run commands of the AWS CLI one after another (cli.py): a (exit status, output, errors) of each."""
+        done = subprocess.run([sys.executable, str(ROOT / 'tests/e2e/cli.py')], env=self.environment(), text=True,
+                              input=json.dumps([['--endpoint-url', self.endpoint, *map(str, command)]
+                                                for command in commands]), capture_output=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return [tuple(row) for row in json.loads(done.stdout)]
 
     def muster(self, *arguments, check=True, timeout=600):
         """Run our CLI."""

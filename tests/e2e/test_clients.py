@@ -1,4 +1,6 @@
-"""What clients do by themselves: paginators for every paged list, waiters of every kind that applies."""
+"""What clients do by themselves: paginators for every paged list, waiters of every kind that applies.
+
+Both are data in botocore, the same in old and new clients: these tests run with one of them."""
 import json
 
 import botocore.exceptions
@@ -7,7 +9,6 @@ import pytest
 import daemon
 from stack import BASE_IMAGE
 
-pytestmark = pytest.mark.clients
 TRUST = json.dumps({'Version': '2012-10-17', 'Statement': [{
     'Effect': 'Allow', 'Principal': {'Service': 'ec2.amazonaws.com'}, 'Action': 'sts:AssumeRole'}]})
 ALLOW = json.dumps({'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Action': 's3:*', 'Resource': '*'}]})
@@ -167,6 +168,8 @@ def filled(arguments, world):
 @pytest.mark.parametrize('service, name, size, code, arguments', PAGED, ids=[f'{row[0]}.{row[1]}' for row in PAGED])
 def test_pages_are_the_whole_list(fast_sim, world, service, name, size, code, arguments):
     client = fast_sim.client(service)
+    if not client.can_paginate(name):
+        pytest.skip(f'this client does not page {service} {name}')
     arguments = filled(arguments, world)
     paginator = client.get_paginator(name)
     key = paginator.result_keys[0].expression
@@ -180,3 +183,111 @@ def test_pages_are_the_whole_list(fast_sim, world, service, name, size, code, ar
         with pytest.raises(botocore.exceptions.ClientError) as caught:
             getattr(client, name)(**{token: 'bm9uZSBvZiBvdXJz'}, **arguments)
         assert caught.value.response['Error']['Code'] == code
+
+
+# Waiters. Of AWS's own for what muster has, these wait for what is not here.
+ELSEWHERE = {
+    'cloudformation': {'StackImportComplete', 'TypeRegistrationComplete', 'StackRefactorCreateComplete',
+                       'StackRefactorExecuteComplete'},
+    'cloudwatch': {'CompositeAlarmExists', 'AlarmMuteRuleExists', 'LogAlarmExists'},
+    'dynamodb': {'ContributorInsightsEnabled', 'ExportCompleted', 'ImportCompleted',
+                 'KinesisStreamingDestinationActive'},
+    'ec2': {'BundleTaskComplete', 'ConversionTaskCancelled', 'ConversionTaskCompleted', 'ConversionTaskDeleted',
+            'CustomerGatewayAvailable', 'ExportTaskCancelled', 'ExportTaskCompleted', 'ImageUsageReportAvailable',
+            'NatGatewayAvailable', 'NatGatewayDeleted', 'PasswordDataAvailable', 'SecondaryNetworkCreateComplete',
+            'SecondaryNetworkDeleteComplete', 'SecondarySubnetCreateComplete', 'SecondarySubnetDeleteComplete',
+            'SecurityGroupVpcAssociationAssociated', 'SecurityGroupVpcAssociationDisassociated', 'SnapshotImported',
+            'SpotInstanceRequestFulfilled', 'StoreImageTaskComplete', 'VpcPeeringConnectionDeleted',
+            'VpcPeeringConnectionExists', 'VpnConnectionAvailable', 'VpnConnectionDeleted', 'VpnGatewayAvailable',
+            'VpnGatewayDeleted', 'VolumeAvailable', 'NetworkInterfaceAvailable'},
+}
+
+
+def waited(muster, *waits):
+    """All of them end well; their names."""
+    done = muster.aws_all([[service, 'wait', name, *arguments] for service, name, *arguments in waits])
+    for wait, (status, _, errors) in zip(waits, done):
+        assert status == 0, f'{wait}: {errors}'
+    return {(wait[0], ''.join(part.capitalize() for part in wait[1].split('-'))) for wait in waits}
+
+
+def test_every_waiter_ends(fast_sim, world):
+    ec2, elbv2, iam = fast_sim.client('ec2'), fast_sim.client('elbv2'), fast_sim.client('iam')
+    cloudformation, ssm = fast_sim.client('cloudformation'), fast_sim.client('ssm')
+    ec2.create_key_pair(KeyName='k')
+    iam.attach_role_policy(RoleName='r0', PolicyArn='arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore')
+    one = ec2.run_instances(ImageId=BASE_IMAGE, MinCount=1, MaxCount=1, KeyName='k', IamInstanceProfile={'Name': 'p0'})
+    one = one['Instances'][0]['InstanceId']
+    gateway = ec2.describe_internet_gateways()['InternetGateways'][0]['InternetGatewayId']
+    table = ['--table-name', 'Table0']
+    seen = waited(
+        fast_sim,
+        ('ec2', 'instance-exists', '--instance-ids', one), ('ec2', 'instance-running', '--instance-ids', one),
+        ('ec2', 'instance-status-ok', '--instance-ids', one), ('ec2', 'system-status-ok', '--instance-ids', one),
+        ('ec2', 'key-pair-exists', '--key-names', 'k'), ('ec2', 'vpc-exists', '--vpc-ids', world['vpc']),
+        ('ec2', 'vpc-available', '--vpc-ids', world['vpc']), ('ec2', 'subnet-available', '--subnet-ids', world['subnet']),
+        ('ec2', 'security-group-exists', '--group-ids', world['rules']),
+        ('ec2', 'internet-gateway-exists', '--internet-gateway-ids', gateway),
+        ('ec2', 'volume-in-use', '--filters', f'Name=attachment.instance-id,Values={one}'),
+        ('ec2', 'image-exists', '--image-ids', *world['images']),
+        ('ec2', 'image-available', '--image-ids', *world['images']),
+        ('ec2', 'snapshot-completed', '--owner-ids', 'self'),
+        ('dynamodb', 'table-exists', *table), ('iam', 'user-exists', '--user-name', 'u0'),
+        ('iam', 'role-exists', '--role-name', 'r0'), ('iam', 'policy-exists', '--policy-arn', world['policy']),
+        ('iam', 'instance-profile-exists', '--instance-profile-name', 'p0'),
+        ('cloudwatch', 'alarm-exists', '--alarm-names', 'al0'),
+        ('elbv2', 'load-balancer-exists', '--load-balancer-arns', world['balancer']),
+        ('elbv2', 'load-balancer-available', '--load-balancer-arns', world['balancer']))
+
+    target = elbv2.describe_target_groups(LoadBalancerArn=world['balancer'])['TargetGroups'][0]['TargetGroupArn']
+    elbv2.register_targets(TargetGroupArn=target, Targets=[{'Id': one}])
+    daemon.wait(lambda: ssm.describe_instance_information()['InstanceInformationList'], 'the agent')
+    command = ssm.send_command(DocumentName='AWS-RunShellScript', InstanceIds=[one],
+                               Parameters={'commands': ['true']})['Command']['CommandId']
+    body = {'Resources': {'Vpc': {'Type': 'AWS::EC2::InternetGateway'}}}
+    change = cloudformation.create_change_set(StackName='w', ChangeSetName='c', ChangeSetType='CREATE',
+                                              TemplateBody=json.dumps(body))['Id']
+    seen |= waited(fast_sim, ('elbv2', 'target-in-service', '--target-group-arn', target, '--targets', f'Id={one}'),
+                   ('ssm', 'command-executed', '--command-id', command, '--instance-id', one),
+                   ('cloudformation', 'stack-exists', '--stack-name', 'w'),
+                   ('cloudformation', 'change-set-create-complete', '--change-set-name', change))
+    cloudformation.execute_change_set(ChangeSetName=change)
+    seen |= waited(fast_sim, ('cloudformation', 'stack-create-complete', '--stack-name', 'w'))
+    body['Resources']['Vpc']['Properties'] = {'Tags': [{'Key': 'a', 'Value': 'b'}]}
+    cloudformation.update_stack(StackName='w', TemplateBody=json.dumps(body))
+    elbv2.deregister_targets(TargetGroupArn=target, Targets=[{'Id': one}])
+    ec2.stop_instances(InstanceIds=[one])
+    seen |= waited(fast_sim, ('cloudformation', 'stack-update-complete', '--stack-name', 'w'),
+                   ('elbv2', 'target-deregistered', '--target-group-arn', target, '--targets', f'Id={one}'),
+                   ('ec2', 'instance-stopped', '--instance-ids', one))
+    body['Resources']['Subnet'] = {'Type': 'AWS::EC2::Subnet', 'Properties': {
+        'VpcId': world['vpc'], 'CidrBlock': '192.168.0.0/24'}}  # Not in its VPC's range.
+    cloudformation.update_stack(StackName='w', TemplateBody=json.dumps(body))
+    seen |= waited(fast_sim, ('cloudformation', 'stack-rollback-complete', '--stack-name', 'w'))
+    volume = ec2.describe_volumes(Filters=[{'Name': 'attachment.instance-id', 'Values': [one]}])
+    volume = volume['Volumes'][0]['VolumeId']
+    ec2.terminate_instances(InstanceIds=[one])
+    cloudformation.delete_stack(StackName='w')
+    elbv2.delete_load_balancer(LoadBalancerArn=world['balancer'])
+    fast_sim.client('dynamodb').delete_table(TableName='Table0')
+    seen |= waited(fast_sim, ('ec2', 'instance-terminated', '--instance-ids', one),
+                   ('ec2', 'volume-deleted', '--volume-ids', volume), ('dynamodb', 'table-not-exists', *table),
+                   ('cloudformation', 'stack-delete-complete', '--stack-name', 'w'),
+                   ('elbv2', 'load-balancers-deleted', '--load-balancer-arns', world['balancer']))
+    seen = {(service, name.replace('Exist', 'Exists') if name.endswith('Exist') else name) for service, name in seen}
+    for service in ('autoscaling', 'cloudformation', 'cloudwatch', 'dynamodb', 'ec2', 'elbv2', 'iam',
+                    'resource-groups', 'ssm', 'sts'):
+        theirs = {''.join(part.capitalize() for part in name.split('_'))
+                  for name in fast_sim.client(service).waiter_names}
+        left = theirs - {name for of, name in seen if of == service} - ELSEWHERE.get(service, set())
+        assert not left, f'{service} has waiters that no test waits by: {sorted(left)}'
+
+
+def test_a_waiter_that_waits_in_vain_says_so(fast_sim, world):
+    ec2 = fast_sim.client('ec2')
+    ec2.terminate_instances(InstanceIds=world['instances'][:1])
+    daemon.wait(lambda: ec2.describe_instances(InstanceIds=world['instances'][:1])['Reservations'][0]['Instances'][0][
+        'State']['Name'] == 'terminated', 'its end')
+    [(status, _, errors)] = fast_sim.aws_all([['ec2', 'wait', 'instance-running', '--instance-ids',
+                                               world['instances'][0]]])
+    assert status == 255 and 'Waiter InstanceRunning failed' in errors and 'terminated' in errors

@@ -8,8 +8,6 @@ import pytest
 import daemon
 from stack import BASE_IMAGE, TEMPLATE
 
-TIME_SCALE = 100
-pytestmark = pytest.mark.clients
 QUEUE = {'Resources': {
     'Vpc': {'Type': 'AWS::EC2::VPC', 'Properties': {'CidrBlock': {'Ref': 'Range'}}},
     'Subnet': {'Type': 'AWS::EC2::Subnet', 'Properties': {
@@ -34,9 +32,10 @@ def deploy(muster, name, *arguments, template=TEMPLATE):
     """`aws cloudformation deploy`: (exit status, what it said)."""
     second = int(time.time())  # The CLI names its change sets by the second: two never share one.
     daemon.wait(lambda: int(time.time()) != second, 'the next second', every=0.02)
-    done = muster.aws('cloudformation', 'deploy', '--stack-name', name, '--template-file', str(template),
-                      '--capabilities', 'CAPABILITY_NAMED_IAM', *arguments, program=daemon.IMPATIENT_AWS, check=False)
-    return done.returncode, done.stdout + done.stderr
+    [(code, output, errors)] = muster.aws_all([
+        ['cloudformation', 'deploy', '--stack-name', name, '--template-file', template, '--capabilities',
+         'CAPABILITY_NAMED_IAM', *arguments]])
+    return code, output + errors
 
 
 def status(cloudformation, name):
@@ -58,6 +57,7 @@ def refused(call, code, text, **arguments):
     assert text in caught.value.response['Error']['Message']
 
 
+@pytest.mark.clients
 def test_the_cli_deploys_updates_rolls_back_and_deletes(fast_sim, cloudformation):
     values = ['--parameter-overrides', f'ImageId={BASE_IMAGE}', 'MinSize=0', 'DesiredCapacity=0']
     code, said = deploy(fast_sim, 'stack', *values, '--tags', 'team=red')

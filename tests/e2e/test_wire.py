@@ -18,7 +18,6 @@ import pytest
 import daemon
 
 ACCOUNT = '000000000000'
-pytestmark = pytest.mark.clients
 TRUST_EC2 = json.dumps({'Version': '2012-10-17', 'Statement': [{
     'Effect': 'Allow', 'Principal': {'Service': 'ec2.amazonaws.com'}, 'Action': 'sts:AssumeRole'}]})
 
@@ -97,6 +96,7 @@ def make_user(muster, name, *statements):
     return arn, lambda service: muster.client(service, key['AccessKeyId'], key['SecretAccessKey'])
 
 
+@pytest.mark.clients
 def test_root_is_who_the_credentials_file_says(sim):
     assert os.stat(sim.state_dir / 'credentials').st_mode & 0o777 == 0o600
     answer = sim.client('sts').get_caller_identity()
@@ -105,10 +105,12 @@ def test_root_is_who_the_credentials_file_says(sim):
     assert answer['ResponseMetadata']['HTTPHeaders']['x-amzn-requestid'] == answer['ResponseMetadata']['RequestId']
 
 
+@pytest.mark.clients
 def test_the_cli_knows_who_it_is(sim):
     assert sim.aws('sts', 'get-caller-identity')['Account'] == ACCOUNT
 
 
+@pytest.mark.clients
 def test_the_cli_is_told_why_not(sim):
     unsigned = sim.aws('sts', 'get-caller-identity', '--no-sign-request', check=False)
     assert 'MissingAuthenticationToken' in unsigned.stderr
@@ -118,6 +120,7 @@ def test_the_cli_is_told_why_not(sim):
     assert 'InvalidSignatureException' in done.stderr
 
 
+@pytest.mark.clients
 @pytest.mark.parametrize('service, call, codes', [
     ('sts', 'get_caller_identity', {'key': ('InvalidClientTokenId', 403), 'secret': ('SignatureDoesNotMatch', 403)}),
     ('iam', 'list_users', {'key': ('InvalidClientTokenId', 403), 'secret': ('SignatureDoesNotMatch', 403)}),
@@ -134,6 +137,7 @@ def test_strangers_are_refused_in_each_protocol(sim, service, call, codes):
     assert refused(getattr(tokened, call))[:2] == codes['key']
 
 
+@pytest.mark.clients
 def test_unsigned_requests_are_refused(sim):
     status, headers, body = raw(sim, b'Action=GetCallerIdentity&Version=2011-06-15', {
         'Content-Type': 'application/x-www-form-urlencoded'})
@@ -284,6 +288,7 @@ def test_own_policies(sim):
     assert refused(iam.get_policy, PolicyArn=made['Arn'])[:2] == ('NoSuchEntity', 404)
 
 
+@pytest.mark.clients
 def test_roles_and_profiles(sim):
     iam = sim.client('iam')
     role = iam.create_role(RoleName='web', AssumeRolePolicyDocument=TRUST_EC2)['Role']
@@ -341,6 +346,7 @@ def test_assuming_a_role(sim):
     assert refused(sim.client('sts', *session).get_caller_identity)[0] == 'InvalidClientTokenId'
 
 
+@pytest.mark.clients
 def test_many_clients_at_once(sim):
     def ask(_):
         return sim.client('sts').get_caller_identity()['Account']
