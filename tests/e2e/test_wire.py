@@ -346,7 +346,6 @@ def test_assuming_a_role(sim):
     assert refused(sim.client('sts', *session).get_caller_identity)[0] == 'InvalidClientTokenId'
 
 
-@pytest.mark.clients
 def test_many_clients_at_once(sim):
     def ask(_):
         return sim.client('sts').get_caller_identity()['Account']
