@@ -1,6 +1,6 @@
 """Run many commands of the AWS CLI in one process, for starting it anew takes most of a second each.
 
-A JSON list of argument lists on standard input; a JSON list of [exit status, output, errors] on standard output. Waiters
+A line of standard input is a JSON list of arguments; a line of standard output is [exit status, output, errors]. Waiters
 ask every 0.2 s, not every 15 or 30; all else is the CLI's own.
 """
 import io
@@ -28,4 +28,5 @@ def run(driver, arguments):
 
 
 driver = create_clidriver()
-json.dump([run(driver, arguments) for arguments in json.load(sys.stdin)], sys.stdout)
+for line in sys.stdin:
+    print(json.dumps(run(driver, json.loads(line))), flush=True)

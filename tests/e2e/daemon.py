@@ -1,5 +1,6 @@
 """Start, use, kill and restart a muster daemon."""
 import configparser
+import contextlib
 import json
 import os
 import pathlib
@@ -100,13 +101,27 @@ class Muster:
         assert done.returncode == 0, f'aws {" ".join(arguments)}: {done.stderr}'
         return json.loads(done.stdout) if done.stdout.strip() else None
 
+    @contextlib.contextmanager
+    def cli(self):
+        """The AWS CLI in one process (cli.py): a function from arguments to (exit status, output, errors)."""
+        process = subprocess.Popen([sys.executable, str(ROOT / 'tests/e2e/cli.py')], env=self.environment(), text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+        def run(*arguments):
+            process.stdin.write(json.dumps(['--endpoint-url', self.endpoint, *map(str, arguments)]) + '\n')
+            process.stdin.flush()
+            return tuple(json.loads(process.stdout.readline()))
+        try:
+            yield run
+        finally:
+            process.stdin.close()
+            process.wait(60)
+            process.stdout.close()
+
     def aws_all(self, commands):
-        """Run commands of the AWS CLI one after another (cli.py): a (exit status, output, errors) of each."""
-        done = subprocess.run([sys.executable, str(ROOT / 'tests/e2e/cli.py')], env=self.environment(), text=True,
-                              input=json.dumps([['--endpoint-url', self.endpoint, *map(str, command)]
-                                                for command in commands]), capture_output=True, timeout=300)
-        assert done.returncode == 0, done.stderr
-        return [tuple(row) for row in json.loads(done.stdout)]
+        """Run commands of the AWS CLI one after another."""
+        with self.cli() as run:
+            return [run(*command) for command in commands]
 
     def muster(self, *arguments, check=True, timeout=600):
         """Run our CLI."""
