@@ -76,6 +76,13 @@ def test_the_cli_deploys_updates_rolls_back_and_deletes(fast_sim, cloudformation
     groups = fast_sim.client('autoscaling').describe_auto_scaling_groups()['AutoScalingGroups']
     assert [row['MaxSize'] for row in groups] == [3]
 
+    code, said = deploy(fast_sim, 'stack', '--parameter-overrides', 'MaxSize=2', '--no-execute-changeset')
+    assert code == 0 and 'aws cloudformation describe-change-set --change-set-name arn:' in said, said
+    [waiting] = [row for row in cloudformation.list_change_sets(StackName='stack')['Summaries']
+                 if row['ExecutionStatus'] == 'AVAILABLE']
+    assert [row['ResourceChange']['LogicalResourceId'] for row in cloudformation.describe_change_set(
+        ChangeSetName=waiting['ChangeSetId'])['Changes']] == ['AutoScalingGroup']
+
     # A maximum below the minimum: the group says no, all is as it was.
     code, said = deploy(fast_sim, 'stack', '--parameter-overrides', 'MaxSize=0', 'MinSize=1')
     assert code != 0 and 'Failed to create/update the stack' in said, said

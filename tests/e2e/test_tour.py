@@ -67,3 +67,16 @@ def test_the_page_shows_an_output_after_every_command_that_has_one():
             silent = '=$(' in line or ' wait ' in line or ' put-item ' in line or ' set-alarm-state ' in line
             if line.startswith('$ '):
                 assert silent == after.startswith('$ '), line
+
+
+def test_what_the_pages_name_is_there():
+    """Files, by their paths; scripts must be such that one can run them."""
+    for page in ('README.md', 'docs/aws.md', 'docs/tour.md'):
+        text = (daemon.ROOT / page).read_text()
+        named = set(re.findall(r'(?<![\w/])(?:deploy|docs|tools|tests)/[\w./-]*\w', text))
+        named |= {f'docs/{name}' for name in re.findall(r'\]\((\w+\.md)\)', text) if page.startswith('docs/')}
+        assert named, page
+        for name in named:
+            path = daemon.ROOT / name
+            assert path.exists(), f'{page} names {name}'
+            assert path.suffix != '.sh' or path.parent.name in ('packer', 'image') or path.stat().st_mode & 0o100, name
