@@ -170,6 +170,7 @@ struct compute_driver {
                  struct error *err);
     /* The path of a HAProxy's runtime socket; NULL where there is no data plane (sim). */
     const char *(*haproxy_socket)(struct compute *compute, const char *id);
+    /* What is under way is dropped: its done function is not called. */
     void (*close)(struct compute *compute);
 };
 

@@ -43,6 +43,7 @@ struct waiting_probe {
     char path[1025];
     compute_probe_fn *done;
     void *data;
+    struct lxc *lxc;
     struct sockets *sockets;
 };
 
@@ -69,6 +70,8 @@ struct lxc {
     size_t link_count, link_room;
     int64_t links_read_ms;
     struct sockets sockets[VPCS_MAX];
+    size_t probing; /* Probes under way; they end after we were closed, too. */
+    bool closed;
     char socket_path[512];
 };
 
@@ -459,8 +462,17 @@ static void start_probes(struct lxc *lxc, struct sockets *sockets)
         if (sockets->first == NULL) {
             sockets->last = &sockets->first;
         }
+        lxc->probing++;
         probe_start(lxc->loop, sockets->free_fds[--sockets->free_count], &waiting->probe, on_probed,
                     waiting);
+    }
+}
+
+/* Closed, and nothing of ours is under way any more. */
+static void release(struct lxc *lxc)
+{
+    if (lxc->probing == 0 && lxc->fd < 0) {
+        free(lxc);
     }
 }
 
@@ -468,7 +480,15 @@ static void on_probed(void *data, int fd, enum compute_probe_outcome outcome, in
 {
     struct waiting_probe *waiting = data;
     struct sockets *sockets = waiting->sockets;
+    struct lxc *lxc = waiting->lxc;
 
+    lxc->probing--;
+    if (lxc->closed) {
+        close(fd);
+        free(waiting);
+        release(lxc);
+        return;
+    }
     if (sockets->vpc[0] == '\0' || sockets->free_count == WARDEN_SOCKETS_MAX) {
         close(fd);
     } else {
@@ -491,6 +511,7 @@ static void lxc_probe(struct compute *compute, const struct compute_probe *probe
         return;
     }
     waiting = mem_calloc(1, sizeof(*waiting));
+    waiting->lxc = lxc;
     waiting->probe = *probe;
     snprintf(waiting->path, sizeof(waiting->path), "%s", probe->path);
     waiting->probe.path = waiting->path;
@@ -717,7 +738,8 @@ static void on_closed(uv_handle_t *handle)
     struct lxc *lxc = handle->data;
 
     close(lxc->fd);
-    free(lxc);
+    lxc->fd = -1;
+    release(lxc);
 }
 
 static void lxc_close(struct compute *compute)
@@ -729,7 +751,14 @@ static void lxc_close(struct compute *compute)
         free(request->bytes);
         free(request);
     }
+    lxc->closed = true;
     for (size_t i = 0; i < VPCS_MAX; i++) {
+        while (lxc->sockets[i].first != NULL) {
+            struct waiting_probe *waiting = lxc->sockets[i].first;
+
+            lxc->sockets[i].first = waiting->next;
+            free(waiting);
+        }
         close_sockets(&lxc->sockets[i]);
         if (lxc->netlinks[i] >= 0) {
             close(lxc->netlinks[i]);

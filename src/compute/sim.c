@@ -40,11 +40,13 @@ struct sim {
     struct map instances;
     double default_percent;
     int default_health;
+    struct later *laters;
 };
 
 /* Something that is reported at the loop's next turn. */
 struct later {
-    uv_timer_t timer;
+    uv_timer_t timer; /* First. */
+    struct later *next, **link;
     compute_done_fn *done;
     compute_exec_fn *exec_done;
     compute_probe_fn *probe_done;
@@ -63,6 +65,14 @@ static struct sim *sim_of(struct compute *compute)
     return (struct sim *)compute;
 }
 
+static void forget_later(struct later *later)
+{
+    *later->link = later->next;
+    if (later->next != NULL) {
+        later->next->link = later->link;
+    }
+}
+
 static void on_later_closed(uv_handle_t *handle)
 {
     struct later *later = (struct later *)handle;
@@ -76,6 +86,7 @@ static void on_later(uv_timer_t *timer)
     struct later *later = (struct later *)timer;
     const struct error *err = later->error.code == ERR_NONE ? NULL : &later->error;
 
+    forget_later(later);
     if (later->done != NULL) {
         later->done(later->data, err);
     } else if (later->exec_done != NULL) {
@@ -95,6 +106,12 @@ static struct later *after(struct sim *sim, uint64_t ms)
     uv_timer_init(sim->options.loop, &later->timer);
     uv_update_time(sim->options.loop);
     uv_timer_start(&later->timer, on_later, ms, 0);
+    later->next = sim->laters;
+    later->link = &sim->laters;
+    if (sim->laters != NULL) {
+        sim->laters->link = &later->next;
+    }
+    sim->laters = later;
     return later;
 }
 
@@ -350,7 +367,12 @@ static void sim_close(struct compute *compute)
 {
     struct sim *sim = sim_of(compute);
     struct sim_instance *instance;
+    struct later *later;
 
+    while ((later = sim->laters) != NULL) {
+        forget_later(later);
+        uv_close((uv_handle_t *)&later->timer, on_later_closed);
+    }
     for (size_t at = 0; (instance = map_next(&sim->instances, &at)) != NULL;) {
         uv_close((uv_handle_t *)&instance->timer, on_instance_closed);
     }

@@ -16,6 +16,7 @@
 #include "store/store.h"
 #include "wire/server.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -29,6 +30,7 @@
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
+#define LOCK_NAME "musterd.lock"
 #define API_BODY_BYTES_MAX (16 * 1024 * 1024)
 #define SIM_BOOT_MS 1000
 #define SIM_STOP_MS 500
@@ -100,6 +102,39 @@ static uint32_t address_block_given(void)
     return (uint32_t)block;
 }
 
+/* An empty directory, or one that musterd has used before: others may not read it from now on, which
+ * must not happen to somebody's home or /tmp. */
+static int take_state_dir(const char *directory, struct error *err)
+{
+    DIR *stream = opendir(directory);
+    struct stat status;
+    const struct dirent *entry;
+    bool empty = true, ours = false;
+
+    if (stream == NULL || fstat(dirfd(stream), &status) != 0) {
+        return error_errno(err, "%s", directory);
+    }
+    while ((entry = readdir(stream)) != NULL) {
+        empty &= strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                 strcmp(entry->d_name, "log") == 0; /* run.sh keeps our output there. */
+        ours |= strcmp(entry->d_name, LOCK_NAME) == 0;
+    }
+    closedir(stream);
+    if (!empty && !ours) {
+        return error_set(err, ERR_CONFIG,
+                         "%s holds other things; choose an empty or new directory for --state-dir",
+                         directory);
+    }
+    if (status.st_uid != geteuid()) {
+        return error_set(err, ERR_CONFIG,
+                         "%s belongs to another user; choose another --state-dir, or be that user",
+                         directory);
+    }
+    return (status.st_mode & 077) == 0 || chmod(directory, 0700) == 0
+               ? 0
+               : error_errno(err, "%s", directory);
+}
+
 /* One daemon per state directory. */
 static int lock_state_dir(struct musterd *musterd, struct error *err)
 {
@@ -109,7 +144,10 @@ static int lock_state_dir(struct musterd *musterd, struct error *err)
     if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
         return error_errno(err, "%s", directory);
     }
-    if (snprintf(path, sizeof(path), "%s/musterd.lock", directory) >= (int)sizeof(path)) {
+    if (take_state_dir(directory, err) != 0) {
+        return err->code;
+    }
+    if (snprintf(path, sizeof(path), "%s/" LOCK_NAME, directory) >= (int)sizeof(path)) {
         return error_set(err, ERR_CONFIG, "--state-dir is too long");
     }
     musterd->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

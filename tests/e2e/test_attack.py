@@ -2,6 +2,7 @@
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -50,7 +51,7 @@ def answer(muster, request, timeout=10):
             return b''
 
 
-@pytest.mark.parametrize('name, request_bytes', [
+BROKEN = [
     ('two lengths', b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde'),
     ('length and coding', b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'),
     ('unknown coding', b'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n'),
@@ -61,7 +62,10 @@ def answer(muster, request, timeout=10):
     ('NUL in a header', b'GET / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: a\0b\r\n\r\n'),
     ('bad UTF-8', b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nContent-Type: '
      b'application/x-www-form-urlencoded\r\n\r\nAction=\xff\xfe'),
-])
+]
+
+
+@pytest.mark.parametrize('name, request_bytes', BROKEN)
 def test_broken_requests_are_refused(sim, name, request_bytes):
     got = answer(sim, request_bytes)
     assert got == b'' or re.match(rb'HTTP/1\.[01] [45]\d\d ', got), (name, got[:200])
@@ -117,6 +121,41 @@ def test_secrets_are_for_its_owner_only(sim):
         assert os.lstat(path).st_mode & 0o077 == 0, path
 
 
+def resident_mib(pid):
+    return int(re.search(r'VmRSS:\s+(\d+)', pathlib.Path(f'/proc/{pid}/status').read_text()).group(1)) // 1024
+
+
+def ten_thousand(port):
+    """Connections: silent ones, half requests, and some that send an endless header."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (12000, max(hard, 12000)))
+    opened = []
+    try:
+        for number in range(10000):
+            connection = socket.create_connection(('127.0.0.1', port), timeout=10)
+            opened.append(connection)
+            try:
+                connection.send((b'', b'POST / HTTP/1.1\r\nHost: a\r\n', b'GET /' + b'a' * 1000)[number % 3])
+            except OSError:
+                pass  # It had to make room already.
+        yield
+    finally:
+        for connection in opened:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_ten_thousand_connections_are_bounded_and_others_served(sim):
+    served(sim)
+    before = resident_mib(sim.process.pid)
+    for _ in ten_thousand(sim.port):
+        assert served(sim) < 3
+        assert len(os.listdir(f'/proc/{sim.process.pid}/fd')) < 5000
+        assert resident_mib(sim.process.pid) < before + 200
+    daemon.wait(lambda: len(os.listdir(f'/proc/{sim.process.pid}/fd')) < 100, 'their descriptors to be free', 20)
+    assert served(sim) < 3
+
+
 def as_nobody(*command):
     return subprocess.run(command, user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True,
                           text=True, timeout=30)
@@ -137,6 +176,36 @@ def test_another_user_reaches_nothing_without_keys(sim):
     done = as_nobody('curl', '-s', '--noproxy', '*', '-d', 'Action=ListUsers&Version=2010-05-08', sim.endpoint)
     assert 'MissingAuthenticationToken' in done.stdout, done
     assert sim.process.poll() is None
+
+
+def start(state_dir, **identity):
+    """A musterd's words and exit status, when it refuses to start."""
+    done = subprocess.run([daemon.binary('musterd'), '--compute', 'sim', '--listen', '127.0.0.1:0',
+                           '--state-dir', str(state_dir)], capture_output=True, text=True, timeout=10, **identity)
+    return done.returncode, done.stderr
+
+
+def test_a_state_directory_is_closed_to_others(tmp_path):
+    (tmp_path / 'state').mkdir(mode=0o755)
+    (tmp_path / 'state').chmod(0o755)
+    for _ in daemon.fresh(tmp_path, ['--compute', 'sim']):
+        assert os.stat(tmp_path / 'state').st_mode & 0o777 == 0o700
+
+
+def test_a_directory_of_others_is_no_state_directory(tmp_path):
+    (tmp_path / 'letter').write_text('dear')
+    before = os.stat(tmp_path).st_mode
+    code, words = start(tmp_path)
+    assert code == 1 and 'holds other things; choose an empty or new directory' in words
+    assert [p.name for p in tmp_path.iterdir()] == ['letter'] and os.stat(tmp_path).st_mode == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can give a directory away')
+def test_a_state_directory_of_another_user_is_refused(tmp_path):
+    os.chown(tmp_path, NOBODY, NOBODY)
+    code, words = start(tmp_path)
+    assert code == 1 and 'belongs to another user' in words
+    assert not list(tmp_path.iterdir())
 
 
 def test_it_may_not_be_looked_into_nor_dump_core(sim):
