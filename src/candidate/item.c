@@ -176,5 +176,8 @@ static int add_value(const json_t *value, int depth, struct buf *text, struct er
 
 int item_plain(const json_t *item, struct buf *text, struct error *err)
 {
+    if (!json_is_object(item)) {
+        return error_set(err, ERR_INVALID, "an item is no object");
+    }
     return add_map(item, 0, text, err);
 }

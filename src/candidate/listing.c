@@ -129,10 +129,11 @@ static int take_page(struct listing *listing, struct slice answer, struct error 
 {
     json_t *page = json_loadb(answer.data, answer.bytes, JSON_ALLOW_NUL, NULL), *item;
     json_t *next = json_object_get(page, "LastEvaluatedKey");
+    json_t *items = json_object_get(page, "Items");
     size_t index;
-    int rc = page == NULL ? error_set(err, ERR_INVALID, "the answer is no JSON") : 0;
+    int rc = json_is_array(items) ? 0 : error_set(err, ERR_INVALID, "the answer has no Items");
 
-    json_array_foreach(json_object_get(page, "Items"), index, item)
+    json_array_foreach(items, index, item)
     {
         buf_add_byte(&listing->piece, listing->items == 0 ? '[' : ',');
         listing->items++;

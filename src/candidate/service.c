@@ -104,12 +104,26 @@ static void answer_gtg(struct visit *visit)
     buf_close(&body);
 }
 
+/* Whoever says 200 with something else, a proxy's page say, has stored nothing. */
+static bool is_json_object(struct slice text)
+{
+    json_t *parsed = json_loadb(text.data, text.bytes, JSON_ALLOW_NUL, NULL);
+    bool object = json_is_object(parsed);
+
+    json_decref(parsed);
+    return object;
+}
+
 static void on_put(void *data, struct slice answer, const struct error *err)
 {
     struct visit *visit = data;
     struct buf body = {0};
+    struct error own;
 
-    (void)answer;
+    if (err == NULL && !is_json_object(answer)) {
+        error_set(&own, ERR_INVALID, "the answer is none of a table's");
+        err = &own;
+    }
     metrics_store(&visit->service->metrics, "PutItem",
                   err == NULL ? "ok" : error_code_name(err->code));
     if (err != NULL) {
