@@ -2,7 +2,6 @@
 
 #include "base/alloc.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -57,12 +56,27 @@ void buf_add_z(struct buf *buf, const char *text)
 
 void buf_add_byte(struct buf *buf, char byte)
 {
-    buf_add(buf, (struct slice){&byte, 1});
+    if (buf->bytes + 2 > buf->room) {
+        buf_reserve(buf, 1);
+    }
+    buf->data[buf->bytes++] = byte;
+    buf->data[buf->bytes] = '\0';
 }
 
 void buf_add_i64(struct buf *buf, int64_t number)
 {
-    buf_printf(buf, "%" PRId64, number);
+    char digits[20]; /* Of the largest, from the end. */
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest != 0);
+    if (number < 0) {
+        buf_add_byte(buf, '-');
+    }
+    buf_add(buf, slice_of(digits + at, sizeof(digits) - at));
 }
 
 void buf_add_double(struct buf *buf, double number)
@@ -87,17 +101,21 @@ void buf_add_double(struct buf *buf, double number)
 
 void buf_printf(struct buf *buf, const char *format, ...)
 {
-    va_list args, again;
+    va_list args;
     int bytes;
 
-    va_start(args, format);
-    va_copy(again, args);
-    bytes = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-    ASSERT(bytes >= 0);
-    buf_reserve(buf, (size_t)bytes);
-    vsnprintf(buf->data + buf->bytes, (size_t)bytes + 1, format, again);
-    va_end(again);
+    for (;;) { /* Once, or twice when there was no room. */
+        size_t room = buf->room - buf->bytes;
+
+        va_start(args, format);
+        bytes = vsnprintf(buf->data == NULL ? NULL : buf->data + buf->bytes, room, format, args);
+        va_end(args);
+        ASSERT(bytes >= 0);
+        if ((size_t)bytes < room) {
+            break;
+        }
+        buf_reserve(buf, (size_t)bytes);
+    }
     buf->bytes += (size_t)bytes;
 }
 

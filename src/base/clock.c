@@ -46,44 +46,77 @@ int64_t muster_clock_real_delay_ms(const struct muster_clock *clock, int64_t mus
     return left <= 0 ? 0 : (left + clock->scale - 1) / clock->scale;
 }
 
+/* gmtime_r() takes a lock and a while, and most texts are of the second that the last one was of. */
 static void broken_down(int64_t ms, struct tm *tm)
 {
+    static _Thread_local struct {
+        bool known;
+        time_t seconds;
+        struct tm tm;
+    } last;
     time_t seconds = (time_t)(ms / 1000 - (ms % 1000 < 0 ? 1 : 0));
 
-    ASSERT(gmtime_r(&seconds, tm) != NULL);
+    if (!last.known || last.seconds != seconds) {
+        ASSERT(gmtime_r(&seconds, &last.tm) != NULL);
+        last.seconds = seconds;
+        last.known = true;
+    }
+    *tm = last.tm;
 }
 
-/* The year has four digits at least, which strftime() does not promise. Returns its bytes. */
-static size_t put_year(int64_t ms, struct tm *tm, char text[TIME_TEXT_BYTES])
+static char *put_digits(char *at, int number, int digits)
 {
-    broken_down(ms, tm);
-    return (size_t)snprintf(text, TIME_TEXT_BYTES, "%04d", tm->tm_year + 1900);
+    for (int i = digits - 1; i >= 0; i--) {
+        at[i] = (char)('0' + number % 10);
+        number /= 10;
+    }
+    return at + digits;
+}
+
+static char *put_byte(char *at, char byte)
+{
+    *at = byte;
+    return at + 1;
+}
+
+/* "2026-01-02T03:04:05", or "20260102T030405". */
+static char *put_time(int64_t ms, bool extended, char *at)
+{
+    struct tm tm;
+
+    broken_down(ms, &tm);
+    if (tm.tm_year + 1900 > 9999 || tm.tm_year + 1900 < 0) { /* Beyond what time_parse() takes. */
+        at += snprintf(at, TIME_TEXT_BYTES - 24, "%04d", tm.tm_year + 1900);
+    } else {
+        at = put_digits(at, tm.tm_year + 1900, 4);
+    }
+    at = extended ? put_byte(at, '-') : at;
+    at = put_digits(at, tm.tm_mon + 1, 2);
+    at = extended ? put_byte(at, '-') : at;
+    at = put_digits(at, tm.tm_mday, 2);
+    at = put_digits(put_byte(at, 'T'), tm.tm_hour, 2);
+    at = extended ? put_byte(at, ':') : at;
+    at = put_digits(at, tm.tm_min, 2);
+    at = extended ? put_byte(at, ':') : at;
+    return put_digits(at, tm.tm_sec, 2);
 }
 
 void time_format_ms(int64_t ms, char text[TIME_TEXT_BYTES])
 {
-    struct tm tm;
     int fraction = (int)(((ms % 1000) + 1000) % 1000);
-    size_t bytes = put_year(ms, &tm, text);
+    char *at = put_byte(put_time(ms, true, text), '.');
 
-    bytes += strftime(text + bytes, TIME_TEXT_BYTES - bytes, "-%m-%dT%H:%M:%S", &tm);
-    snprintf(text + bytes, TIME_TEXT_BYTES - bytes, ".%03dZ", fraction);
+    *put_byte(put_digits(at, fraction, 3), 'Z') = '\0';
 }
 
 void time_format_s(int64_t ms, char text[TIME_TEXT_BYTES])
 {
-    struct tm tm;
-    size_t bytes = put_year(ms, &tm, text);
-
-    strftime(text + bytes, TIME_TEXT_BYTES - bytes, "-%m-%dT%H:%M:%SZ", &tm);
+    *put_byte(put_time(ms, true, text), 'Z') = '\0';
 }
 
 void time_format_basic(int64_t ms, char text[TIME_TEXT_BYTES])
 {
-    struct tm tm;
-    size_t bytes = put_year(ms, &tm, text);
-
-    strftime(text + bytes, TIME_TEXT_BYTES - bytes, "%m%dT%H%M%SZ", &tm);
+    *put_byte(put_time(ms, false, text), 'Z') = '\0';
 }
 
 static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};

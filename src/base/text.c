@@ -134,6 +134,30 @@ void text_percent_encode(struct buf *buf, struct slice text, bool keep_slash)
     }
 }
 
+void text_json_encode(struct buf *buf, struct slice text)
+{
+    size_t from = 0; /* Copied up to here. */
+
+    buf_add_byte(buf, '"');
+    for (size_t i = 0; i < text.bytes; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+
+        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
+            continue;
+        }
+        buf_add(buf, slice_sub(text, from, i - from));
+        from = i + 1;
+        if (c == '"' || c == '\\') {
+            buf_add_byte(buf, '\\');
+            buf_add_byte(buf, (char)c);
+        } else {
+            buf_printf(buf, "\\u%04x", c);
+        }
+    }
+    buf_add(buf, slice_sub(text, from, text.bytes));
+    buf_add_byte(buf, '"');
+}
+
 static int hex_value(char c)
 {
     if (c >= '0' && c <= '9') {

@@ -19,6 +19,8 @@ bool text_is_utf8(struct slice text);
 
 /* Append @text with all but A-Za-z0-9-._~ as %XX; with @keep_slash '/' stays too. */
 void text_percent_encode(struct buf *buf, struct slice text, bool keep_slash);
+/* Append a JSON string with its quotes; @text is UTF-8. */
+void text_json_encode(struct buf *buf, struct slice text);
 /* Append the decoded text; with @plus '+' means a blank, as in forms. A '%' without two hex digits
  * is ERR_INVALID. */
 int text_percent_decode(struct buf *buf, struct slice text, bool plus, struct error *err);

@@ -3,24 +3,48 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <unistd.h>
 
+static bool is_plain(char byte)
+{
+    return byte >= ' ' && byte <= '~' && byte != '"' && byte != '\\';
+}
+
+/* A member, its value escaped where it must be. */
 static void add_text(struct buf *text, const char *name, struct slice value)
 {
-    buf_printf(text, "\"%s\":\"", name);
+    size_t from = 0; /* Copied up to here. */
+
+    buf_add_byte(text, '"');
+    buf_add_z(text, name);
+    buf_add_z(text, "\":\"");
     for (size_t i = 0; i < value.bytes; i++) {
         unsigned char byte = (unsigned char)value.data[i];
 
-        if (byte < ' ' || byte > '~') {
-            buf_printf(text, "\\u%04x", byte);
-        } else {
-            if (byte == '"' || byte == '\\') {
-                buf_add_byte(text, '\\');
-            }
+        if (is_plain(value.data[i])) {
+            continue;
+        }
+        buf_add(text, slice_sub(value, from, i - from));
+        from = i + 1;
+        if (byte == '"' || byte == '\\') {
+            buf_add_byte(text, '\\');
             buf_add_byte(text, (char)byte);
+        } else {
+            buf_printf(text, "\\u%04x", byte);
         }
     }
+    buf_add(text, slice_sub(value, from, value.bytes));
     buf_add_byte(text, '"');
+}
+
+static void add_fraction(struct buf *text, int64_t thousandths)
+{
+    buf_add_i64(text, thousandths / 1000);
+    buf_add_byte(text, '.');
+    for (int64_t weight = 100; weight > 0; weight /= 10) {
+        buf_add_byte(text, (char)('0' + thousandths / weight % 10));
+    }
 }
 
 void access_format(const struct access_line *line, struct buf *text)
@@ -40,8 +64,13 @@ void access_format(const struct access_line *line, struct buf *text)
     add_text(text, "method", slice_z(line->method));
     buf_add_byte(text, ',');
     add_text(text, "path", line->target);
-    buf_printf(text, ",\"status\":%d,\"bytes\":%zu,\"ms\":%.3f}\n", line->status, line->bytes,
-               line->ms);
+    buf_add_z(text, ",\"status\":");
+    buf_add_i64(text, line->status);
+    buf_add_z(text, ",\"bytes\":");
+    buf_add_i64(text, (int64_t)line->bytes);
+    buf_add_z(text, ",\"ms\":");
+    add_fraction(text, (int64_t)(line->ms * 1000 + 0.5));
+    buf_add_z(text, "}\n");
 }
 
 void access_flush(struct buf *text, int fd)

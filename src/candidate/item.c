@@ -1,6 +1,7 @@
 #include "candidate/item.h"
 
 #include "base/macros.h"
+#include "base/text.h"
 
 #include <string.h>
 
@@ -21,11 +22,7 @@ void item_add_json(struct buf *text, const json_t *value)
 
 void item_add_string(struct buf *text, struct slice value)
 {
-    json_t *string = json_stringn(value.data == NULL ? "" : value.data, value.bytes);
-
-    ASSERT(string != NULL); /* The caller has checked that it is UTF-8. */
-    item_add_json(text, string);
-    json_decref(string);
+    text_json_encode(text, value);
 }
 
 static const char *skip_digits(const char *at)
@@ -77,7 +74,7 @@ static int add_text(const json_t *value, struct buf *text, struct error *err)
     if (!json_is_string(value)) {
         return error_set(err, ERR_INVALID, "an item holds a text that is none");
     }
-    item_add_json(text, value);
+    item_add_string(text, slice_of(json_string_value(value), json_string_length(value)));
     return 0;
 }
 

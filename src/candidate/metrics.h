@@ -3,7 +3,6 @@
 #define CANDIDATE_METRICS_H
 
 #include "base/buf.h"
-#include "base/map.h"
 #include "candidate/route.h"
 
 #include <stdbool.h>
@@ -17,10 +16,12 @@ struct metrics_histogram {
     double sum_s;
 };
 
+struct counter; /* candidate/metrics.c */
+
 /* Zero-initialise, end with metrics_close(). */
 struct metrics {
-    struct map requests; /* Labels -> counter; bounded by routes, methods and statuses. */
-    struct map store;
+    struct counter *requests; /* Bounded by routes, methods and statuses. */
+    struct counter *store;
     struct metrics_histogram durations[ROUTE_COUNT];
     uint64_t rejected;
 };
@@ -29,7 +30,7 @@ void metrics_close(struct metrics *metrics);
 
 void metrics_request(struct metrics *metrics, enum route route, const char *method, int status,
                      double seconds);
-/* @operation: "Query", "Scan" or "PutItem"; @outcome: "ok", or what went wrong. */
+/* @operation: "Query", "Scan" or "PutItem", a literal; @outcome: "ok", or what went wrong. */
 void metrics_store(struct metrics *metrics, const char *operation, const char *outcome);
 
 /* What changes by itself, for the text. */

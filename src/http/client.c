@@ -52,7 +52,6 @@ struct watched {
     curl_socket_t fd;
     int events; /* Watched for now; 0: stopped. */
     bool connection, idle;
-    struct watched *next;
 };
 
 struct http_client {
@@ -64,7 +63,8 @@ struct http_client {
     struct call_list waiting, on_wire, finished;
     struct http_call *spare;
     size_t spare_count;
-    struct watched *sockets;
+    struct watched **sockets; /* By descriptor; NULL: not ours. */
+    size_t sockets_room;
     size_t handles;
     bool pumping, closing;
 };
@@ -214,7 +214,9 @@ static void set_headers(struct http_call *call, const struct http_header *header
 
     for (; headers != NULL && headers->name != NULL; headers++) {
         buf_clear(&line);
-        buf_printf(&line, "%s: %s", headers->name, headers->value);
+        buf_add_z(&line, headers->name);
+        buf_add_z(&line, ": ");
+        buf_add_z(&line, headers->value);
         call->headers = curl_slist_append(call->headers, buf_z(&line));
     }
     call->headers = curl_slist_append(call->headers, "Expect:"); /* No pause before a body. */
@@ -457,18 +459,28 @@ static int on_curl_timer(CURLM *multi, long wait_ms, void *user)
     return 0;
 }
 
+static struct watched *watched_of(const struct http_client *client, curl_socket_t fd)
+{
+    return (size_t)fd < client->sockets_room ? client->sockets[fd] : NULL;
+}
+
 static struct watched *watch(struct http_client *client, curl_socket_t fd, bool connection)
 {
     struct watched *watched = mem_calloc(1, sizeof(*watched));
 
+    while ((size_t)fd >= client->sockets_room) {
+        size_t room = client->sockets_room;
+
+        client->sockets = mem_grow(client->sockets, room, &client->sockets_room, sizeof(void *));
+        memset(client->sockets + room, 0, (client->sockets_room - room) * sizeof(void *));
+    }
     watched->client = client;
     watched->fd = fd;
     watched->connection = connection;
     uv_poll_init_socket(client->loop, &watched->poll, fd);
     uv_unref((uv_handle_t *)&watched->poll); /* The calls hold the loop, not their sockets. */
     watched->poll.data = watched;
-    watched->next = client->sockets;
-    client->sockets = watched;
+    client->sockets[fd] = watched;
     return watched;
 }
 
@@ -479,29 +491,23 @@ static void free_watched(uv_handle_t *handle)
 
 static void unwatch(struct http_client *client, curl_socket_t fd)
 {
-    for (struct watched **at = &client->sockets; *at != NULL; at = &(*at)->next) {
-        struct watched *watched = *at;
+    struct watched *watched = watched_of(client, fd);
 
-        if (watched->fd == fd) {
-            *at = watched->next;
-            uv_poll_stop(&watched->poll);
-            uv_close((uv_handle_t *)&watched->poll, free_watched);
-            return;
-        }
+    if (watched != NULL) {
+        client->sockets[fd] = NULL;
+        uv_poll_stop(&watched->poll);
+        uv_close((uv_handle_t *)&watched->poll, free_watched);
     }
 }
 
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket_data)
 {
     struct http_client *client = user;
-    struct watched *watched = client->sockets;
+    struct watched *watched = watched_of(client, fd);
     int events = 0;
 
     (void)easy;
     (void)socket_data; /* curl forgets it with every REMOVE. */
-    while (watched != NULL && watched->fd != fd) {
-        watched = watched->next;
-    }
     if (what == CURL_POLL_REMOVE) {
         if (watched != NULL && watched->connection) {
             watched->idle = true;
@@ -582,6 +588,7 @@ static void on_closed(uv_handle_t *handle)
 
     client->handles--;
     if (client->handles == 0) {
+        free(client->sockets);
         free(client);
     }
 }

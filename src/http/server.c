@@ -59,6 +59,7 @@ struct request {
 struct connection {
     struct connection *next, **link;
     int fd;
+    char peer[INET_ADDRSTRLEN];
     int64_t deadline_ms; /* 0: none, a request is being answered. */
 };
 
@@ -67,13 +68,17 @@ struct http_server {
     struct MHD_Daemon *daemon;
     uv_poll_t poll;
     uv_timer_t timer; /* libmicrohttpd's own timeouts, and the sweep. */
-    int handles;      /* To be closed before the memory goes. */
+    /* Answers that came in one turn of the loop leave in one run of libmicrohttpd: before the loop
+     * waits, and after it did. */
+    uv_prepare_t before;
+    uv_check_t after;
+    int handles; /* To be closed before the memory goes. */
     struct request *requests;
     struct connection *connections;
     unsigned connection_count;
     size_t active;
     size_t bodies_bytes;
-    bool pumping, again, draining;
+    bool pumping, again, due, draining;
 };
 
 static void pump(struct http_server *server);
@@ -176,7 +181,7 @@ static void set_deadline(struct MHD_Connection *connection, unsigned seconds)
     struct connection *record = connection_of(connection);
 
     if (record != NULL) {
-        record->deadline_ms = seconds == 0 ? 0 : time_boot_ms() + seconds * 1000LL;
+        record->deadline_ms = time_boot_ms() + seconds * 1000LL;
     }
 }
 
@@ -219,6 +224,18 @@ static void make_room(struct http_server *server)
     }
 }
 
+static void note_peer(struct MHD_Connection *connection, struct connection *record)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *name = info == NULL ? NULL : info->client_addr;
+
+    if (name != NULL && name->sa_family == AF_INET) {
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)name)->sin_addr,
+                  record->peer, sizeof(record->peer));
+    }
+}
+
 static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
@@ -242,6 +259,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
     server->connection_count++;
     record = mem_calloc(1, sizeof(*record));
     record->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    note_peer(connection, record);
     record->deadline_ms = time_boot_ms() + server->options.request_s_max * 1000LL;
     record->next = server->connections;
     record->link = &server->connections;
@@ -250,18 +268,6 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
     }
     server->connections = record;
     *context = record;
-}
-
-static void note_peer(struct request *request)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const struct sockaddr *name = info == NULL ? NULL : info->client_addr;
-
-    if (name != NULL && name->sa_family == AF_INET) {
-        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)name)->sin_addr,
-                  request->public.peer, sizeof(request->public.peer));
-    }
 }
 
 static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status, const char *text)
@@ -334,10 +340,14 @@ static enum MHD_Result take_body(struct http_server *server, struct request *req
 /* The request is complete: hand it over; suspend when the answer does not come at once. */
 static enum MHD_Result hand_over(struct http_server *server, struct request *request)
 {
+    struct connection *record = connection_of(request->connection);
+
     request->state = REQUEST_HANDLED;
     request->public.body = buf_slice(&request->body);
-    set_deadline(request->connection, 0);
-    note_peer(request);
+    if (record != NULL) {
+        record->deadline_ms = 0;
+        memcpy(request->public.peer, record->peer, sizeof(record->peer));
+    }
     server->active++;
     request->in_handler = true;
     server->options.handler(server->options.data, &request->public);
@@ -402,7 +412,7 @@ static void add_headers(struct request *request, const struct http_header *heade
     }
 }
 
-/* The answer is there: let libmicrohttpd call on_request() again. */
+/* The answer is there: let libmicrohttpd call on_request() again, in this turn of the loop. */
 static void resume(struct request *request)
 {
     struct http_server *server = request->public.server;
@@ -413,7 +423,7 @@ static void resume(struct request *request)
         server->again = true;
     }
     if (!server->pumping && !request->in_handler) {
-        pump(server);
+        server->due = true;
     }
 }
 
@@ -602,6 +612,7 @@ static void pump(struct http_server *server)
         return;
     }
     server->pumping = true;
+    server->due = false;
     for (int round = 0; round < PUMP_ROUNDS_MAX; round++) {
         MHD_UNSIGNED_LONG_LONG wait_ms = 1;
 
@@ -614,6 +625,24 @@ static void pump(struct http_server *server)
     }
     server->pumping = false;
     arm(server);
+}
+
+static void on_before(uv_prepare_t *before)
+{
+    struct http_server *server = before->data;
+
+    if (server->due) {
+        pump(server);
+    }
+}
+
+static void on_after(uv_check_t *after)
+{
+    struct http_server *server = after->data;
+
+    if (server->due) {
+        pump(server);
+    }
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -709,6 +738,14 @@ int http_server_open(const struct http_server_options *options, struct http_serv
     uv_timer_init(options->loop, &server->timer);
     server->poll.data = server;
     server->timer.data = server;
+    uv_prepare_init(options->loop, &server->before);
+    uv_check_init(options->loop, &server->after);
+    server->before.data = server;
+    server->after.data = server;
+    uv_prepare_start(&server->before, on_before);
+    uv_check_start(&server->after, on_after);
+    uv_unref((uv_handle_t *)&server->before); /* The poll holds the loop. */
+    uv_unref((uv_handle_t *)&server->after);
     uv_poll_start(&server->poll, UV_READABLE, on_poll);
     pump(server);
     *result = server;
@@ -757,7 +794,9 @@ void http_server_close(struct http_server *server)
     pump(server); /* libmicrohttpd may not be stopped with suspended connections. */
     MHD_stop_daemon(server->daemon);
     server->daemon = NULL;
-    server->handles = 2;
+    server->handles = 4;
     uv_close((uv_handle_t *)&server->poll, on_closed);
     uv_close((uv_handle_t *)&server->timer, on_closed);
+    uv_close((uv_handle_t *)&server->before, on_closed);
+    uv_close((uv_handle_t *)&server->after, on_closed);
 }

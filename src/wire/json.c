@@ -226,20 +226,7 @@ int json_decode(struct arena *arena, const struct model_shape *shape, struct sli
 
 void json_add_text(struct buf *text, struct slice value)
 {
-    buf_add_byte(text, '"');
-    for (size_t i = 0; i < value.bytes; i++) {
-        unsigned char byte = (unsigned char)value.data[i];
-
-        if (byte == '"' || byte == '\\') {
-            buf_add_byte(text, '\\');
-            buf_add_byte(text, (char)byte);
-        } else if (byte < 0x20 || byte == 0x7f) {
-            buf_printf(text, "\\u%04x", byte);
-        } else {
-            buf_add_byte(text, (char)byte);
-        }
-    }
-    buf_add_byte(text, '"');
+    text_json_encode(text, value);
 }
 
 static void encode(const struct model_shape *shape, const struct doc *doc, struct buf *text);

@@ -3,16 +3,20 @@
 #include "base/clock.h"
 #include "base/text.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <openssl/sha.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
 #define QUERY_PARTS_MAX 256
 #define PRESIGNED_S_MAX 604800
+#define CANONICAL_BYTES 1000 /* Enough for most requests. */
 
 /* Hashes. */
 
@@ -27,11 +31,32 @@ static void to_hex(const unsigned char hash[SHA256_DIGEST_LENGTH], char hex[SIGV
     hex[2 * SHA256_DIGEST_LENGTH] = '\0';
 }
 
+/* Finding an algorithm and making a context cost OpenSSL 3 more than the hash itself: both are kept,
+ * a context per thread. */
+static EVP_MD *sha256;
+static EVP_MAC *hmac_algorithm;
+static pthread_once_t found = PTHREAD_ONCE_INIT;
+
+static void find_algorithms(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    hmac_algorithm = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    ASSERT(sha256 != NULL && hmac_algorithm != NULL);
+}
+
 void sigv4_hash(struct slice data, char hex[SIGV4_HASH_HEX_BYTES])
 {
+    static _Thread_local EVP_MD_CTX *context;
     unsigned char hash[SHA256_DIGEST_LENGTH];
 
-    SHA256((const unsigned char *)(data.data == NULL ? "" : data.data), data.bytes, hash);
+    pthread_once(&found, find_algorithms);
+    if (context == NULL) {
+        context = EVP_MD_CTX_new();
+        ASSERT(context != NULL);
+    }
+    ASSERT(EVP_DigestInit_ex2(context, sha256, NULL) == 1 &&
+           EVP_DigestUpdate(context, data.data == NULL ? "" : data.data, data.bytes) == 1 &&
+           EVP_DigestFinal_ex(context, hash, NULL) == 1);
     to_hex(hash, hex);
 }
 
@@ -52,6 +77,10 @@ static void add_canonical_path(struct slice path, struct buf *text)
     struct buf plain = {0};
     struct slice rest = path, part;
 
+    if (slice_equal_z(path, "/")) { /* Most are. */
+        buf_add_byte(text, '/');
+        return;
+    }
     while (slice_next(&rest, '/', &part)) {
         if (part.bytes == 0 || slice_equal_z(part, ".")) {
             continue;
@@ -106,6 +135,9 @@ static void add_canonical_query(struct slice query, struct buf *text)
     struct slice rest = query, part;
     size_t count = 0;
 
+    if (query.bytes == 0) {
+        return;
+    }
     buf_reserve(&store, query.bytes * 3 + 1); /* So that slices into it stay. */
     while (count < QUERY_PARTS_MAX && slice_next(&rest, '&', &part)) {
         size_t equals = slice_find(part, '=');
@@ -134,17 +166,22 @@ static void add_canonical_query(struct slice query, struct buf *text)
 static void add_header_value(struct slice value, struct buf *text)
 {
     struct slice trimmed = slice_trim(value);
-    bool blank = false;
+    size_t from = 0; /* Copied up to here. */
 
     for (size_t i = 0; i < trimmed.bytes; i++) {
         char byte = trimmed.data[i];
-        bool now = byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
 
-        if (!now || !blank) {
-            buf_add_byte(text, now ? ' ' : byte);
+        if (byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n') {
+            buf_add(text, slice_sub(trimmed, from, i - from));
+            buf_add_byte(text, ' ');
+            while (i + 1 < trimmed.bytes && strchr(" \t\r\n", trimmed.data[i + 1]) != NULL &&
+                   trimmed.data[i + 1] != '\0') {
+                i++;
+            }
+            from = i + 1;
         }
-        blank = now;
     }
+    buf_add(text, slice_sub(trimmed, from, trimmed.bytes));
 }
 
 void sigv4_canonical_request(const struct sigv4_request *request, struct slice signed_headers,
@@ -185,34 +222,108 @@ static struct slice day(const struct sigv4_scope *scope)
     return slice_of(scope->date, 8);
 }
 
+static void add_scope(const struct sigv4_scope *scope, struct buf *text)
+{
+    buf_add(text, day(scope));
+    buf_add_byte(text, '/');
+    buf_add(text, scope->region);
+    buf_add_byte(text, '/');
+    buf_add(text, scope->service);
+}
+
 void sigv4_string_to_sign(const struct sigv4_scope *scope, struct slice canonical_request,
                           struct buf *text)
 {
     char hash[SIGV4_HASH_HEX_BYTES];
 
     sigv4_hash(canonical_request, hash);
-    buf_printf(text, ALGORITHM "\n%s\n%.*s/%.*s/%.*s/aws4_request\n%s", scope->date,
-               SLICE_ARG(day(scope)), SLICE_ARG(scope->region), SLICE_ARG(scope->service), hash);
+    buf_add_z(text, ALGORITHM "\n");
+    buf_add_z(text, scope->date);
+    buf_add_byte(text, '\n');
+    add_scope(scope, text);
+    buf_add_z(text, "/aws4_request\n");
+    buf_add(text, slice_of(hash, SIGV4_HASH_HEX_BYTES - 1));
 }
 
-void sigv4_signature(struct slice secret, const struct sigv4_scope *scope,
-                     struct slice string_to_sign, char hex[SIGV4_HASH_HEX_BYTES])
+/* Day keys, each in a context that only wants its text: deriving one is five sixths of a signature.
+ * A row is found by the whole of what the key is made from, the secret too, so that it can be out
+ * of date in no way; a newer one with the same place takes it. */
+#define DAY_KEYS 64 /* Instances' roles sign with keys of their own. */
+
+struct day_key {
+    struct buf from; /* Secret, NUL, scope. */
+    EVP_MAC_CTX *context;
+};
+
+static void derive(struct slice secret, const struct sigv4_scope *scope, EVP_MAC_CTX *context)
 {
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){"SHA256"}, 0),
+        OSSL_PARAM_construct_end()};
     unsigned char key[SHA256_DIGEST_LENGTH], next[SHA256_DIGEST_LENGTH];
     struct buf first = {0};
 
+    buf_reserve(&first, secret.bytes + 4); /* It stays in its place, which is wiped. */
     buf_add_z(&first, "AWS4");
     buf_add(&first, secret);
     hmac(first.data, first.bytes, day(scope), key);
     hmac(key, sizeof(key), scope->region, next);
     hmac(next, sizeof(next), scope->service, key);
     hmac(key, sizeof(key), SLICE_LIT("aws4_request"), next);
-    hmac(next, sizeof(next), string_to_sign, key);
-    to_hex(key, hex);
+    ASSERT(EVP_MAC_init(context, next, sizeof(next), params) == 1);
     OPENSSL_cleanse(first.data, first.bytes);
     buf_close(&first);
     OPENSSL_cleanse(key, sizeof(key));
     OPENSSL_cleanse(next, sizeof(next));
+}
+
+static EVP_MAC_CTX *find_day_key(struct slice secret, const struct sigv4_scope *scope)
+{
+    static _Thread_local struct day_key keys[DAY_KEYS];
+    static _Thread_local struct buf wanted; /* A row's memory is given to it and taken back. */
+    struct day_key *row;
+    struct buf old;
+    uint32_t place = 2166136261; /* FNV-1a */
+
+    pthread_once(&found, find_algorithms);
+    buf_clear(&wanted);
+    buf_reserve(&wanted, secret.bytes + scope->region.bytes + scope->service.bytes + 12);
+    buf_add(&wanted, secret);
+    buf_add_byte(&wanted, '\0');
+    add_scope(scope, &wanted);
+    for (size_t i = 0; i < wanted.bytes; i++) {
+        place = (place ^ (unsigned char)wanted.data[i]) * 16777619;
+    }
+    row = &keys[place % DAY_KEYS];
+    if (row->context == NULL) {
+        row->context = EVP_MAC_CTX_new(hmac_algorithm);
+        ASSERT(row->context != NULL);
+    }
+    if (!slice_equal(buf_slice(&row->from), buf_slice(&wanted))) {
+        derive(secret, scope, row->context);
+        old = row->from;
+        row->from = wanted;
+        wanted = old;
+    } else {
+        ASSERT(EVP_MAC_init(row->context, NULL, 0, NULL) == 1);
+    }
+    if (wanted.bytes > 0) {
+        OPENSSL_cleanse(wanted.data, wanted.bytes);
+    }
+    return row->context;
+}
+
+void sigv4_signature(struct slice secret, const struct sigv4_scope *scope,
+                     struct slice string_to_sign, char hex[SIGV4_HASH_HEX_BYTES])
+{
+    EVP_MAC_CTX *context = find_day_key(secret, scope);
+    unsigned char mac[SHA256_DIGEST_LENGTH];
+    size_t bytes = 0;
+
+    ASSERT(EVP_MAC_update(context, (const unsigned char *)string_to_sign.data,
+                          string_to_sign.bytes) == 1 &&
+           EVP_MAC_final(context, mac, &bytes, sizeof(mac)) == 1);
+    to_hex(mac, hex);
 }
 
 static struct slice find_header(const struct sigv4_request *request, const char *name)
@@ -243,13 +354,20 @@ static void add_lower(struct slice text, struct buf *out)
 
 static void signed_header_names(const struct sigv4_request *request, struct buf *names)
 {
-    struct buf lower[SIGV4_HEADERS_MAX] = {0};
     struct slice sorted[SIGV4_HEADERS_MAX];
+    struct buf lower = {0};
+    size_t bytes = 0;
 
     ASSERT(request->header_count <= SIGV4_HEADERS_MAX);
     for (size_t i = 0; i < request->header_count; i++) {
-        add_lower(request->headers[i].name, &lower[i]);
-        sorted[i] = buf_slice(&lower[i]);
+        bytes += request->headers[i].name.bytes;
+    }
+    buf_reserve(&lower, bytes); /* So that slices into it stay. */
+    for (size_t i = 0; i < request->header_count; i++) {
+        size_t from = lower.bytes;
+
+        add_lower(request->headers[i].name, &lower);
+        sorted[i] = slice_of(lower.data + from, lower.bytes - from);
     }
     qsort(sorted, request->header_count, sizeof(sorted[0]), compare_names);
     for (size_t i = 0; i < request->header_count; i++) {
@@ -258,9 +376,7 @@ static void signed_header_names(const struct sigv4_request *request, struct buf 
         }
         buf_add(names, sorted[i]);
     }
-    for (size_t i = 0; i < request->header_count; i++) {
-        buf_close(&lower[i]);
-    }
+    buf_close(&lower);
 }
 
 void sigv4_sign(const struct sigv4_request *request, struct slice access_key, struct slice secret,
@@ -276,15 +392,20 @@ void sigv4_sign(const struct sigv4_request *request, struct slice access_key, st
     memcpy(scope.date, date, 16);
     signed_header_names(request, &names);
     sigv4_hash(request->body, hash);
+    buf_reserve(&canonical, CANONICAL_BYTES);
     sigv4_canonical_request(request, buf_slice(&names), given.data != NULL ? given : slice_z(hash),
                             &canonical);
     sigv4_string_to_sign(&scope, buf_slice(&canonical), &to_sign);
     sigv4_signature(secret, &scope, buf_slice(&to_sign), signature);
-    buf_printf(authorization,
-               ALGORITHM " Credential=%.*s/%.*s/%.*s/%.*s/aws4_request, SignedHeaders=%s, "
-                         "Signature=%s",
-               SLICE_ARG(access_key), SLICE_ARG(day(&scope)), SLICE_ARG(region), SLICE_ARG(service),
-               buf_z(&names), signature);
+    buf_reserve(authorization, 320);
+    buf_add_z(authorization, ALGORITHM " Credential=");
+    buf_add(authorization, access_key);
+    buf_add_byte(authorization, '/');
+    add_scope(&scope, authorization);
+    buf_add_z(authorization, "/aws4_request, SignedHeaders=");
+    buf_add(authorization, buf_slice(&names));
+    buf_add_z(authorization, ", Signature=");
+    buf_add_z(authorization, signature);
     buf_close(&names);
     buf_close(&canonical);
     buf_close(&to_sign);
@@ -601,6 +722,7 @@ static bool matches(const struct sigv4_request *request, const struct sigv4_clai
     char signature[SIGV4_HASH_HEX_BYTES];
     bool same;
 
+    buf_reserve(&canonical, CANONICAL_BYTES);
     sigv4_canonical_request(request, claim->signed_headers, payload_hash, &canonical);
     sigv4_string_to_sign(&claim->scope, buf_slice(&canonical), &to_sign);
     sigv4_signature(secret, &claim->scope, buf_slice(&to_sign), signature);
