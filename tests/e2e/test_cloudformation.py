@@ -140,6 +140,20 @@ def test_a_change_set_tells_what_it_would_do(cloudformation):
     refused(cloudformation.describe_change_set, 'ChangeSetNotFound', 'tag', StackName='told', ChangeSetName='tag')
 
 
+def test_a_stack_that_was_only_looked_at_goes(cloudformation):
+    first = change_set(cloudformation, 'looked', 'one', QUEUE, 'CREATE')['ChangeSetId']
+    change_set(cloudformation, 'looked', 'two', QUEUE, 'CREATE', Called='two')
+    refused(cloudformation.create_stack, 'AlreadyExistsException', 'already exists', StackName='looked',
+            TemplateBody=json.dumps(QUEUE))
+    refused(cloudformation.update_stack, 'ValidationError', 'is in REVIEW_IN_PROGRESS state', StackName='looked',
+            TemplateBody=json.dumps(QUEUE))
+    refused(cloudformation.get_template, 'ValidationError', 'no template yet', StackName='looked')
+    cloudformation.delete_stack(StackName='looked')
+    daemon.wait(lambda: 'looked' not in [row['StackName'] for row in cloudformation.describe_stacks()['Stacks']],
+                'its end')
+    refused(cloudformation.describe_change_set, 'ChangeSetNotFound', 'does not exist', ChangeSetName=first)
+
+
 def test_a_condition_that_ends_takes_its_resource_along(fast_sim, cloudformation):
     def update(spares):
         cloudformation.update_stack(StackName='told', UsePreviousTemplate=True, Parameters=[

@@ -1,4 +1,6 @@
+#include "aws/page.h"
 #include "base/arena.h"
+#include "base/buf.h"
 #include "check.h"
 #include "wire/doc.h"
 
@@ -50,6 +52,59 @@ static void lists_and_maps_grow_in_order(void **state)
     arena_close(&arena);
 }
 
+static void a_list_is_given_by_the_page(void **state)
+{
+    static const char *const pages[] = {"0 1 2 3 ", "4 5 6 7 ", "8 9 "};
+    const char *token = NULL;
+
+    (void)state;
+    for (size_t page = 0; page < COUNT_OF(pages); page++) {
+        struct arena arena = {0};
+        struct doc *doc = doc_new(&arena, DOC_STRUCT);
+        struct buf shown = {0};
+        const char *next;
+        size_t from;
+
+        for (int i = 0; i < 10; i++) {
+            doc_set_int(doc_add_struct(doc, ITEMS), SIZE, i);
+        }
+        assert_int_equal(0, page_window(&arena, "List", token, 4, 10, &from, &next, NULL));
+        doc_list_keep(doc, ITEMS, from, 4);
+        for (size_t i = 0; i < doc_count(doc, ITEMS); i++) {
+            buf_printf(&shown, "%lld ", (long long)doc_int(doc_at(doc, ITEMS, i), SIZE));
+        }
+        check_text("the page", pages[page], buf_slice(&shown));
+        check_int("more follow", page + 1 < COUNT_OF(pages), next != NULL);
+        free((char *)(uintptr_t)token);
+        token = next == NULL ? NULL : strdup(next);
+        buf_close(&shown);
+        arena_close(&arena);
+    }
+}
+
+static void a_page_that_nobody_named_is_refused(void **state)
+{
+    struct arena arena = {0};
+    const char *others[] = {page_token(&arena, "Other", SLICE_LIT("4")), "no base64",
+                            page_token(&arena, "List", SLICE_LIT("minus one")),
+                            page_token(&arena, "List", SLICE_LIT("-1"))};
+    const char *next;
+    size_t from;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        check_int(others[i], true,
+                  page_window(&arena, "List", others[i], 4, 10, &from, &next, NULL) != 0);
+    }
+    /* The list has become shorter meanwhile: nothing is left, and that is no error. */
+    check_int("shorter", 0,
+              page_window(&arena, "List", page_token(&arena, "List", SLICE_LIT("8")), 4, 3, &from,
+                          &next, NULL));
+    check_int("from its end", 3, (int64_t)from);
+    assert_null(next);
+    arena_close(&arena);
+}
+
 static void json_dies_with_the_arena(void **state)
 {
     struct arena arena = {0};
@@ -70,6 +125,8 @@ int main(void)
         cmocka_unit_test(absent_reads_as_nothing),
         cmocka_unit_test(a_member_set_again_is_replaced),
         cmocka_unit_test(lists_and_maps_grow_in_order),
+        cmocka_unit_test(a_list_is_given_by_the_page),
+        cmocka_unit_test(a_page_that_nobody_named_is_refused),
         cmocka_unit_test(json_dies_with_the_arena),
     };
 
