@@ -166,6 +166,74 @@ def test_a_condition_that_ends_takes_its_resource_along(fast_sim, cloudformation
     assert update('no') == []
 
 
+GATEWAY = {'Type': 'AWS::EC2::InternetGateway', 'Properties': {'Tags': [{'Key': 'a', 'Value': 'b'}]}}
+OUTSIDE = {'Type': 'AWS::EC2::Subnet', 'Properties': {'VpcId': {'Ref': 'Vpc'}, 'CidrBlock': '192.168.0.0/24'}}
+VPC = {'Type': 'AWS::EC2::VPC', 'Properties': {'CidrBlock': '10.8.0.0/24'}}
+
+
+def settles(cloudformation, name, wanted):
+    daemon.wait(lambda: not status(cloudformation, name).endswith('_IN_PROGRESS'), f'{name} to settle', every=0.05)
+    assert status(cloudformation, name) == wanted
+
+
+def template(**resources):
+    return {'TemplateBody': json.dumps({'Resources': resources})}
+
+
+def test_an_update_can_be_called_off(fast_sim, cloudformation):
+    cloudformation.create_stack(StackName='off', **template(Gateway=GATEWAY))
+    settles(cloudformation, 'off', 'CREATE_COMPLETE')
+    refused(cloudformation.cancel_update_stack, 'ValidationError', 'cannot be called from current stack status',
+            StackName='off')
+    table = json.loads(json.dumps(QUEUE['Resources']['Spare']))
+    del table['Condition']
+    cloudformation.update_stack(StackName='off', **template(Gateway=GATEWAY, Table=table))
+    cloudformation.cancel_update_stack(StackName='off')
+    settles(cloudformation, 'off', 'UPDATE_ROLLBACK_COMPLETE')
+    assert fast_sim.client('dynamodb').list_tables()['TableNames'] == []
+    assert [row['LogicalResourceId'] for row in
+            cloudformation.list_stack_resources(StackName='off')['StackResourceSummaries']] == ['Gateway']
+
+
+def test_what_failed_and_stayed_can_be_rolled_back(cloudformation):
+    cloudformation.create_stack(StackName='stays', DisableRollback=True, **template(Vpc=VPC, Subnet=OUTSIDE))
+    settles(cloudformation, 'stays', 'CREATE_FAILED')
+    cloudformation.rollback_stack(StackName='stays')
+    settles(cloudformation, 'stays', 'ROLLBACK_COMPLETE')
+    refused(cloudformation.rollback_stack, 'ValidationError', 'can not be rolled back', StackName='stays')
+    for name in ('once', 'twice'):
+        if name == 'once':
+            cloudformation.create_stack(StackName='fails', **template(Vpc=VPC))
+            settles(cloudformation, 'fails', 'CREATE_COMPLETE')
+        cloudformation.update_stack(StackName='fails', DisableRollback=True,
+                                    **template(Vpc=VPC, Subnet=OUTSIDE, **{name: GATEWAY}))
+        settles(cloudformation, 'fails', 'UPDATE_FAILED')
+    cloudformation.rollback_stack(StackName='fails')
+    settles(cloudformation, 'fails', 'UPDATE_ROLLBACK_COMPLETE')
+    assert [row['LogicalResourceId'] for row in
+            cloudformation.list_stack_resources(StackName='fails')['StackResourceSummaries']] == ['Vpc']
+
+
+def test_a_rollback_that_failed_goes_on_without_what_holds_it(fast_sim, cloudformation):
+    cloudformation.create_stack(StackName='holds', **template(Gateway=GATEWAY, Vpc=VPC))
+    settles(cloudformation, 'holds', 'CREATE_COMPLETE')
+    gateway = cloudformation.describe_stack_resource(
+        StackName='holds', LogicalResourceId='Gateway')['StackResourceDetail']['PhysicalResourceId']
+    fast_sim.client('ec2').delete_internet_gateway(InternetGatewayId=gateway)  # Behind the stack's back.
+    other = {**GATEWAY, 'Properties': {'Tags': [{'Key': 'a', 'Value': 'c'}]}}
+    cloudformation.update_stack(StackName='holds', **template(Gateway=other, Vpc=VPC))
+    settles(cloudformation, 'holds', 'UPDATE_ROLLBACK_FAILED')
+    refused(cloudformation.continue_update_rollback, 'ValidationError', 'not in state UPDATE_FAILED: [Vpc]',
+            StackName='holds', ResourcesToSkip=['Vpc'])
+    cloudformation.continue_update_rollback(StackName='holds')
+    settles(cloudformation, 'holds', 'UPDATE_ROLLBACK_FAILED')
+    cloudformation.continue_update_rollback(StackName='holds', ResourcesToSkip=['Gateway'])
+    settles(cloudformation, 'holds', 'UPDATE_ROLLBACK_COMPLETE')
+    cloudformation.delete_stack(StackName='holds')
+    daemon.wait(lambda: 'holds' not in [row['StackName'] for row in cloudformation.describe_stacks()['Stacks']],
+                'its end')
+
+
 def test_bad_change_sets_change_nothing(cloudformation):
     create = cloudformation.create_change_set
     body = json.dumps(QUEUE)

@@ -316,8 +316,14 @@ void change_create(struct ctx *ctx, struct stack *stack, struct stack_change *ch
 
 void change_update(struct ctx *ctx, struct stack *stack, struct stack_change *change)
 {
+    bool again = stack->status == STACK_UPDATE_FAILED && stack->old_template_text != NULL;
+
     swap_in(stack, change);
-    /* Kept for the rollback, until the next update. */
+    if (again) { /* A rollback goes to what last worked, not to what failed. */
+        change_close(change);
+        operation_begin_update(ctx, stack);
+        return;
+    }
     free(stack->old_template_text);
     for (size_t i = 0; i < stack->old_parameters_count; i++) {
         free(stack->old_parameters[i].key);

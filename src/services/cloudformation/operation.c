@@ -241,6 +241,7 @@ static void begin_update_rollback(struct ctx *ctx, struct stack *stack)
             properties = resource->properties; /* The replacement is deleted by what it has. */
             resource->properties = resource->previous;
             resource->previous = properties;
+            resource->torn = false;
         }
     }
     all_to(ctx, stack, PHASE_WAITING);
@@ -456,4 +457,32 @@ void operation_begin_delete(struct ctx *ctx, struct stack *stack)
         step_set_phase(ctx, resource, resource->physical == NULL ? PHASE_DONE : PHASE_WAITING);
     }
     begin(ctx, stack, STACK_DELETE_IN_PROGRESS);
+}
+
+void operation_begin_rollback(struct ctx *ctx, struct stack *stack)
+{
+    if (stack->status == STACK_CREATE_FAILED) {
+        all_to(ctx, stack, PHASE_WAITING);
+        begin(ctx, stack, STACK_ROLLBACK_IN_PROGRESS);
+        return;
+    }
+    ASSERT(stack->old_template_text != NULL);
+    begin_update_rollback(ctx, stack);
+    exempt_removed(ctx, stack);
+    begin(ctx, stack, STACK_UPDATE_ROLLBACK_IN_PROGRESS);
+}
+
+void operation_continue_rollback(struct ctx *ctx, struct stack *stack, char *const *skip,
+                                 size_t skip_count)
+{
+    all_to(ctx, stack, PHASE_WAITING);
+    exempt_removed(ctx, stack);
+    for (size_t i = 0; i < skip_count; i++) {
+        struct stack_resource *resource = stack_resource_find(stack, skip[i]);
+
+        resource->torn = false;
+        step_set_phase(ctx, resource, PHASE_DONE);
+        step_mark(ctx, stack, resource, "UPDATE", "COMPLETE", "Resource skipped during rollback.");
+    }
+    begin(ctx, stack, STACK_UPDATE_ROLLBACK_IN_PROGRESS);
 }

@@ -241,3 +241,81 @@ int cloudformation_update_termination_protection(struct ctx *ctx, const struct d
     doc_set_z(out, M_StackId, stack->id);
     return 0;
 }
+
+/* CancelUpdateStack, ContinueUpdateRollback, RollbackStack */
+
+static int find_live(struct ctx *ctx, const struct doc *in, struct stack **stack, struct error *err)
+{
+    *stack = stack_find(ctx->control->cloudformation, doc_z(in, M_StackName));
+    return *stack != NULL && (*stack)->status != STACK_DELETE_COMPLETE
+               ? change_refuse_others(in, err)
+               : error_api(err, "ValidationError", "Stack [%s] does not exist",
+                           doc_z(in, M_StackName));
+}
+
+int cloudformation_cancel_update_stack(struct ctx *ctx, const struct doc *in, struct doc *out,
+                                       struct error *err)
+{
+    struct stack *stack = NULL;
+    int rc = find_live(ctx, in, &stack, err);
+
+    (void)out;
+    if (rc == 0 && stack->status != STACK_UPDATE_IN_PROGRESS) {
+        return error_api(err, "ValidationError",
+                         "CancelUpdateStack cannot be called from current stack status");
+    }
+    if (rc == 0) {
+        operation_begin_rollback(ctx, stack);
+    }
+    return rc;
+}
+
+int cloudformation_rollback_stack(struct ctx *ctx, const struct doc *in, struct doc *out,
+                                  struct error *err)
+{
+    struct stack *stack = NULL;
+    int rc = find_live(ctx, in, &stack, err);
+
+    if (rc == 0 && stack->status != STACK_CREATE_FAILED && stack->status != STACK_UPDATE_FAILED) {
+        return error_api(err, "ValidationError",
+                         "Stack:%s is in %s state and can not be rolled back.", stack->id,
+                         stack_status_names[stack->status]);
+    }
+    if (rc == 0) {
+        operation_begin_rollback(ctx, stack);
+        doc_set_z(out, M_StackId, stack->id);
+    }
+    return rc;
+}
+
+int cloudformation_continue_update_rollback(struct ctx *ctx, const struct doc *in, struct doc *out,
+                                            struct error *err)
+{
+    size_t count = doc_count(in, M_ResourcesToSkip);
+    char **skip = arena_calloc(ctx->arena, count + 1, sizeof(*skip));
+    struct stack *stack = NULL;
+    int rc = find_live(ctx, in, &stack, err);
+
+    (void)out;
+    if (rc == 0 && stack->status != STACK_UPDATE_ROLLBACK_FAILED) {
+        return error_api(err, "ValidationError",
+                         "Stack:%s is in %s state and can not continue rollback.", stack->id,
+                         stack_status_names[stack->status]);
+    }
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        const struct stack_resource *resource =
+            stack_resource_find(stack, doc_z_at(in, M_ResourcesToSkip, i));
+
+        if (resource == NULL || resource->status == NULL ||
+            strcmp(resource->status, "UPDATE_FAILED") != 0) {
+            return error_api(err, "ValidationError",
+                             "The following resources to skip are not in state UPDATE_FAILED: [%s]",
+                             doc_z_at(in, M_ResourcesToSkip, i));
+        }
+        skip[i] = resource->logical;
+    }
+    if (rc == 0) {
+        operation_continue_rollback(ctx, stack, skip, count);
+    }
+    return rc;
+}

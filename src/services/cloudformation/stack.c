@@ -51,6 +51,7 @@ static const struct record_field resource_fields[] = {
     RECORD_TEXT(struct stack_resource, status_reason),
     RECORD_TEXTS(struct stack_resource, depends),
     RECORD_BOOL(struct stack_resource, retain),
+    RECORD_BOOL(struct stack_resource, torn),
     RECORD_ENUM(struct stack_resource, phase, phase_names),
     RECORD_I64(struct stack_resource, phase_since_ms),
     RECORD_I64(struct stack_resource, updated_ms),

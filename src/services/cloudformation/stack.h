@@ -64,6 +64,7 @@ struct stack_resource {
     char **depends; /* Logical names. */
     size_t depends_count;
     bool retain; /* DeletionPolicy: Retain. */
+    bool torn;   /* An update of it began and has not ended well: not sure to be as it should. */
     enum resource_phase phase;
     int64_t phase_since_ms; /* Real time (wall): real work is waited for. */
     int64_t updated_ms;
@@ -162,6 +163,12 @@ void plan_dependencies(json_t *template, const char *logical, char ***names, siz
 void operation_begin_create(struct ctx *ctx, struct stack *stack);
 void operation_begin_update(struct ctx *ctx, struct stack *stack);
 void operation_begin_delete(struct ctx *ctx, struct stack *stack);
+/* Back to what was before the update (UPDATE_IN_PROGRESS, UPDATE_FAILED), or the creation
+ * (CREATE_FAILED). */
+void operation_begin_rollback(struct ctx *ctx, struct stack *stack);
+/* UPDATE_ROLLBACK_FAILED: go on, and take @skip's resources for what they should be. */
+void operation_continue_rollback(struct ctx *ctx, struct stack *stack, char *const *skip,
+                                 size_t skip_count);
 void operation_resume(struct stack *stack);
 
 #endif /* SERVICES_CLOUDFORMATION_STACK_H */

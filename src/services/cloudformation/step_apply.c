@@ -81,6 +81,7 @@ static void start_update(struct ctx *ctx, struct stack *stack, struct stack_reso
         return;
     }
     step_mark(ctx, stack, resource, "UPDATE", "IN_PROGRESS", NULL);
+    resource->torn = true;
     rc = row->update(&call, &err);
     step_close_call(&call, resource);
     if (rc != 0) {
@@ -104,7 +105,7 @@ static void start_apply(struct ctx *ctx, struct stack *stack, struct stack_resou
         step_fail(ctx, stack, resource, step_verb(stack), err.message);
         return;
     }
-    if (resource->physical != NULL && json_equal(properties, before)) {
+    if (resource->physical != NULL && !resource->torn && json_equal(properties, before)) {
         step_set_phase(ctx, resource, PHASE_DONE);
         json_decref(before);
         json_decref(properties);
@@ -139,6 +140,7 @@ static void poll_apply(struct ctx *ctx, struct stack *stack, struct stack_resour
     if (rc != 0) {
         step_fail(ctx, stack, resource, step_verb(stack), step_reason_of(ctx, &err));
     } else if (done) {
+        resource->torn = false;
         step_set_phase(ctx, resource, PHASE_DONE);
         step_mark(ctx, stack, resource,
                   strncmp(resource->status, "CREATE", 6) == 0 ? "CREATE" : "UPDATE", "COMPLETE",
