@@ -10,6 +10,7 @@ CLIENTS = 64
 def run(bench):
     store = bench.musterd()
     bench.make_table(store)
+    bench.become_role(store)
     common.put_many(store, (f'name-{i}' for i in range(1, NAMES + 1)), lambda name: {'CandidateName': {'S': name}})
     ours, flask = bench.candidate(store), bench.flask(store)
     tuned = bench.flask(store, '--workers', 2 * os.cpu_count() + 1, '--worker-class', 'gthread', '--threads', 4, name='flask-tuned')

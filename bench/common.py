@@ -194,6 +194,7 @@ class Bench:
         parser = configparser.ConfigParser()
         parser.read(state / 'credentials')
         server.keys = (parser['default']['aws_access_key_id'], parser['default']['aws_secret_access_key'])
+        server.session = {}  # Whose credentials services get, if not these.
         server.state = state
         return server
 
@@ -227,13 +228,35 @@ class Bench:
                         f'  server one 127.0.0.1:{backend.port}\n')
         return self.start(f'haproxy-{backend.name}', ['haproxy', '-db', '-f', file], port)
 
-    def client(self, server, service):
+    def client(self, server, service, keys=None):
         """boto3's client for what is served at `server`."""
         import boto3
         import botocore.config
-        return boto3.Session().client(service, endpoint_url=server.url, region_name=REGION, aws_access_key_id=server.keys[0],
-                                      aws_secret_access_key=server.keys[1],
+        key, secret = keys or server.keys
+        return boto3.Session().client(service, endpoint_url=server.url, region_name=REGION, aws_access_key_id=key,
+                                      aws_secret_access_key=secret,
                                       config=botocore.config.Config(retries={'max_attempts': 2}, proxies={}))
+
+    def become_role(self, server):
+        """Sign as the stack's instances do: with a role's session, judged by the role's policies."""
+        iam = self.client(server, 'iam')
+        user = iam.create_user(UserName='bench')['User']  # Root may assume no role.
+        account = user['Arn'].split(':')[4]
+        iam.put_user_policy(UserName='bench', PolicyName='assume', PolicyDocument=json.dumps({
+            'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Action': 'sts:AssumeRole', 'Resource': '*'}]}))
+        key = iam.create_access_key(UserName='bench')['AccessKey']
+        trust = {'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Action': 'sts:AssumeRole',
+                                                         'Principal': {'AWS': user['Arn']}}]}
+        allowed = {'Version': '2012-10-17', 'Statement': [{
+            'Effect': 'Allow', 'Action': ['dynamodb:Query', 'dynamodb:PutItem', 'dynamodb:Scan'],
+            'Resource': f'arn:aws:dynamodb:{REGION}:{account}:table/{TABLE}'}]}
+        role = iam.create_role(RoleName='bench', AssumeRolePolicyDocument=json.dumps(trust))['Role']
+        iam.put_role_policy(RoleName='bench', PolicyName='table', PolicyDocument=json.dumps(allowed))
+        iam.attach_role_policy(RoleName='bench', PolicyArn='arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore')
+        sts = self.client(server, 'sts', (key['AccessKeyId'], key['SecretAccessKey']))
+        session = sts.assume_role(RoleArn=role['Arn'], RoleSessionName='bench')['Credentials']
+        server.session = {'AWS_ACCESS_KEY_ID': session['AccessKeyId'], 'AWS_SECRET_ACCESS_KEY': session['SecretAccessKey'],
+                          'AWS_SESSION_TOKEN': session['SessionToken']}
 
     def make_table(self, server, name=TABLE):
         dynamodb = self.client(server, 'dynamodb')
@@ -281,7 +304,7 @@ def clean_environment():
 
 
 def aws_environment(store):
-    return {**clean_environment(), 'AWS_ACCESS_KEY_ID': store.keys[0], 'AWS_SECRET_ACCESS_KEY': store.keys[1],
+    return {**clean_environment(), 'AWS_ACCESS_KEY_ID': store.keys[0], 'AWS_SECRET_ACCESS_KEY': store.keys[1], **store.session,
             'AWS_REGION': REGION, 'AWS_DEFAULT_REGION': REGION, 'AWS_ENDPOINT_URL': store.url,
             'AWS_EC2_METADATA_DISABLED': 'true', 'TC_DYNAMO_TABLE': TABLE, 'INSTANCE_ID': 'i-0123456789abcdef0'}
 

@@ -11,6 +11,7 @@ def run(bench):
     items = 10000 if bench.quick else ITEMS
     store = bench.musterd()
     bench.make_table(store)
+    bench.become_role(store)
     common.put_many(store, (f'candidate-{i:014d}' for i in range(items)),
                     lambda key: {'CandidateName': {'S': key}, 'Note': {'S': 'x' * 60}})
     services = {'ours': bench.candidate(store), 'theirs': bench.flask(store)}

@@ -64,15 +64,28 @@ void id_new_secret(char *text, size_t length)
 
 void id_new_uuid(char uuid[UUID_BYTES])
 {
-    unsigned char b[16];
+    static const char digits[] = "0123456789abcdef";
+    /* Every request gets one, so the kernel is asked for many at once. */
+    static _Thread_local unsigned char pool[64 * 16];
+    static _Thread_local size_t left;
+    unsigned char *b;
 
-    id_random(b, sizeof(b));
+    if (left == 0) {
+        id_random(pool, sizeof(pool));
+        left = sizeof(pool);
+    }
+    left -= 16;
+    b = pool + left;
     b[6] = (unsigned char)((b[6] & 0x0f) | 0x40); /* Version 4, RFC 9562 section 5.4. */
     b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-    snprintf(uuid, UUID_BYTES,
-             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-             b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
-             b[15]);
+    for (size_t i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            *uuid++ = '-';
+        }
+        *uuid++ = digits[b[i] >> 4];
+        *uuid++ = digits[b[i] & 15];
+    }
+    *uuid = '\0';
 }
 
 bool id_is(const char *id, const char *prefix)

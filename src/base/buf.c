@@ -26,7 +26,7 @@ void buf_clear(struct buf *buf)
 
 void buf_reserve(struct buf *buf, size_t bytes)
 {
-    size_t room = buf->room == 0 ? 64 : buf->room;
+    size_t room = buf->room == 0 ? 128 : buf->room;
 
     ASSERT(bytes < SIZE_MAX / 4 && buf->bytes < SIZE_MAX / 4);
     while (room < buf->bytes + bytes + 1) {

@@ -18,6 +18,11 @@ void log_set_level(enum log_level level)
     threshold = level;
 }
 
+bool log_shows(enum log_level level)
+{
+    return level >= threshold;
+}
+
 int log_level_parse(const char *text, enum log_level *level, struct error *err)
 {
     for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -36,7 +41,7 @@ static void PRINTF_LIKE(2, 0) line(enum log_level level, const char *format, va_
     char when[TIME_TEXT_BYTES];
     int bytes, more;
 
-    if (level < threshold) {
+    if (!log_shows(level)) {
         return;
     }
     time_format_ms(time_wall_ms(), when);

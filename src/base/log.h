@@ -6,10 +6,14 @@
 
 #include "base/macros.h"
 
+#include <stdbool.h>
+
 enum log_level { LOG_DEBUG_LEVEL, LOG_INFO_LEVEL, LOG_WARN_LEVEL, LOG_ERROR_LEVEL };
 
 /* Lines below @level are dropped; info at start. */
 void log_set_level(enum log_level level);
+/* Is a line of @level written? For lines that are costly to make. */
+bool log_shows(enum log_level level);
 
 /* "debug", "info", "warn" or "error"; 0 or ERR_INVALID. */
 struct error;

@@ -17,6 +17,7 @@ struct listing {
     size_t items, bytes;
     json_t *next_key; /* Where the next page begins; NULL: nowhere. */
     struct buf piece; /* Made, not yet written. */
+    bool timed; /* There is a timer: a client was slow. */
     uv_timer_t timer;
     size_t pending_bytes; /* At the last check. */
     int64_t stalled_ms;
@@ -24,18 +25,25 @@ struct listing {
 
 static void ask(struct listing *listing);
 
-static void free_listing(uv_handle_t *timer)
+static void free_listing(struct listing *listing)
 {
-    struct listing *listing = timer->data;
-
     json_decref(listing->next_key);
     buf_close(&listing->piece);
     free(listing);
 }
 
+static void on_closed(uv_handle_t *timer)
+{
+    free_listing(timer->data);
+}
+
 static void end(struct listing *listing)
 {
-    uv_close((uv_handle_t *)&listing->timer, free_listing);
+    if (listing->timed) {
+        uv_close((uv_handle_t *)&listing->timer, on_closed);
+    } else {
+        free_listing(listing);
+    }
 }
 
 static const char *operation(const struct listing *listing)
@@ -101,6 +109,16 @@ static void on_timer(uv_timer_t *timer)
     }
 }
 
+static void start_timer(struct listing *listing)
+{
+    if (!listing->timed) {
+        listing->timed = true;
+        uv_timer_init(listing->visit->service->loop, &listing->timer);
+        listing->timer.data = listing;
+    }
+    uv_timer_start(&listing->timer, on_timer, PENDING_CHECK_MS, PENDING_CHECK_MS);
+}
+
 /* More pages follow: send this one, and go on when the client has taken enough. */
 static void go_on(struct listing *listing)
 {
@@ -118,7 +136,7 @@ static void go_on(struct listing *listing)
         listing->pending_bytes = http_stream_pending_bytes(listing->visit->request);
         if (listing->pending_bytes > PENDING_BYTES_MAX ||
             http_stream_broken(listing->visit->request)) {
-            uv_timer_start(&listing->timer, on_timer, PENDING_CHECK_MS, PENDING_CHECK_MS);
+            start_timer(listing);
             return;
         }
     }
@@ -196,7 +214,5 @@ void listing_start(struct visit *visit, bool scan)
 
     listing->visit = visit;
     listing->scan = scan;
-    uv_timer_init(visit->service->loop, &listing->timer);
-    listing->timer.data = listing;
     ask(listing);
 }

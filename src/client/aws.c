@@ -42,8 +42,14 @@ struct aws_call {
     void *data;
 };
 
+/* Where a service is, found at the first call of it, as SDKs do. */
+struct endpoint {
+    struct buf url, host, path; /* Empty: not found yet. */
+};
+
 struct aws_client {
     struct aws_client_options options;
+    struct endpoint endpoints[AWS_SERVICES];
     struct metadata *metadata;
     struct aws_call *calls;
     char *endpoint_default, *region;
@@ -139,6 +145,11 @@ void aws_client_close(struct aws_client *client)
     metadata_close(client->metadata);
     aws_keys_close(&client->keys);
     free((char *)(uintptr_t)client->options.endpoint);
+    for (size_t i = 0; i < AWS_SERVICES; i++) {
+        buf_close(&client->endpoints[i].url);
+        buf_close(&client->endpoints[i].host);
+        buf_close(&client->endpoints[i].path);
+    }
     free(client->endpoint_default);
     free(client->region);
     free(client);
@@ -450,34 +461,44 @@ static void add_header(struct request *request, const char *name, const char *va
     request->count++;
 }
 
-static char *endpoint_of(const struct aws_client *client, enum aws_service service)
+static int endpoint_of(struct aws_client *client, enum aws_service service,
+                       const struct endpoint **result, struct error *err)
 {
-    char *url;
+    struct endpoint *endpoint = &client->endpoints[service];
+    struct aws_url to;
+    char *text;
+    int rc;
 
-    if (client->options.endpoint != NULL) {
-        return mem_strdup(client->options.endpoint);
+    *result = endpoint;
+    if (endpoint->url.bytes > 0) {
+        return 0;
     }
-    url = aws_endpoint_find(service);
-    if (url == NULL) {
-        url = mem_strdup(client->endpoint_default);
+    text = mem_strdup(client->options.endpoint);
+    text = text != NULL ? text : aws_endpoint_find(service);
+    text = text != NULL ? text : mem_strdup(client->endpoint_default);
+    text = text != NULL ? text : aws_endpoint_default(service, client->region);
+    rc = aws_url_parse(text, &to, err);
+    if (rc == 0) {
+        buf_add(&endpoint->host, to.host);
+        buf_printf(&endpoint->path, "%.*s/", SLICE_ARG(to.prefix));
+        buf_printf(&endpoint->url, "%.*s://%.*s%s", SLICE_ARG(to.scheme), SLICE_ARG(to.host),
+                   buf_z(&endpoint->path));
     }
-    return url != NULL ? url : aws_endpoint_default(service, client->region);
+    free(text);
+    return rc;
 }
 
-static void sign_and_start(struct aws_call *call, const struct aws_url *to)
+static void sign_and_start(struct aws_call *call, const struct endpoint *to)
 {
     struct aws_client *client = call->client;
     const struct aws_service_facts *facts = aws_service_facts(call->service);
-    struct buf host = {0}, url = {0}, path = {0}, target = {0}, authorization = {0};
+    struct buf target = {0}, authorization = {0};
     char date[TIME_TEXT_BYTES];
     struct request request = {0};
     int64_t now_ms = time_wall_ms();
 
-    buf_add(&host, to->host);
-    buf_printf(&path, "%.*s/", SLICE_ARG(to->prefix));
-    buf_printf(&url, "%.*s://%.*s%s", SLICE_ARG(to->scheme), SLICE_ARG(to->host), buf_z(&path));
     time_format_basic(now_ms, date);
-    add_header(&request, "Host", buf_z(&host));
+    add_header(&request, "Host", buf_z(&to->host));
     add_header(&request, "X-Amz-Date", date);
     if (client->keys.token != NULL) {
         add_header(&request, "X-Amz-Security-Token", client->keys.token);
@@ -485,12 +506,14 @@ static void sign_and_start(struct aws_call *call, const struct aws_url *to)
     if (facts->version != NULL) {
         add_header(&request, "Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
     } else {
-        buf_printf(&target, "%s.%s", facts->target, call->action);
+        buf_add_z(&target, facts->target);
+        buf_add_byte(&target, '.');
+        buf_add_z(&target, call->action);
         add_header(&request, "Content-Type", facts->json_type);
         add_header(&request, "X-Amz-Target", buf_z(&target));
     }
     sigv4_sign(&(struct sigv4_request){.method = SLICE_LIT("POST"),
-                                       .path = buf_slice(&path),
+                                       .path = buf_slice(&to->path),
                                        .body = buf_slice(&call->body),
                                        .headers = request.signed_headers,
                                        .header_count = request.count},
@@ -501,7 +524,7 @@ static void sign_and_start(struct aws_call *call, const struct aws_url *to)
         client->options.http,
         &(struct http_call_options){
             .method = "POST",
-            .url = buf_z(&url),
+            .url = buf_z(&to->url),
             .headers = request.headers,
             .body = buf_slice(&call->body),
             .connect_ms = client->options.connect_ms,
@@ -509,27 +532,22 @@ static void sign_and_start(struct aws_call *call, const struct aws_url *to)
                 max_i64(1, min_i64(client->options.attempt_ms, call->deadline_ms - time_boot_ms())),
             .done = on_answer,
             .data = call});
-    buf_close(&host);
-    buf_close(&url);
-    buf_close(&path);
     buf_close(&target);
     buf_close(&authorization);
 }
 
 static void send_call(struct aws_call *call)
 {
-    char *endpoint = endpoint_of(call->client, call->service);
+    const struct endpoint *endpoint;
     struct error err = {0};
-    struct aws_url to;
 
-    if (aws_url_parse(endpoint, &to, &err) != 0) {
+    if (endpoint_of(call->client, call->service, &endpoint, &err) != 0) {
         fail_call(call, &err);
-    } else {
-        call->state = CALL_SENT;
-        call->attempts++;
-        sign_and_start(call, &to);
+        return;
     }
-    free(endpoint);
+    call->state = CALL_SENT;
+    call->attempts++;
+    sign_and_start(call, endpoint);
 }
 
 static void on_start(uv_timer_t *timer)

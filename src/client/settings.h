@@ -22,6 +22,7 @@ enum aws_service {
     AWS_IAM,
     AWS_SSM,
     AWS_STS,
+    AWS_SERVICES, /* How many there are. */
 };
 
 /* How a service is spoken to. */

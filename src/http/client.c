@@ -182,10 +182,7 @@ static void recycle(struct http_call *call)
     }
     curl_slist_free_all(call->headers);
     call->headers = NULL;
-    free(call->method);
-    free(call->url);
-    call->method = call->url = NULL;
-    buf_clear(&call->body);
+    buf_clear(&call->body); /* Method and URL stay: most calls are like the one before. */
     buf_clear(&call->answer);
     call->next = client->spare;
     client->spare = call;
@@ -240,6 +237,20 @@ static bool is_local(const char *url)
     return false;
 }
 
+static void set_target(struct http_call *call, const char *method, const char *url)
+{
+    if (call->method == NULL || strcmp(call->method, method) != 0) {
+        free(call->method);
+        call->method = mem_strdup(method);
+    }
+    if (call->url == NULL || strcmp(call->url, url) != 0) {
+        free(call->url);
+        call->url = mem_strdup(url);
+        curl_easy_setopt(call->easy, CURLOPT_URL, call->url);
+        curl_easy_setopt(call->easy, CURLOPT_PROXY, is_local(call->url) ? "" : NULL);
+    }
+}
+
 struct http_call *http_call_start(struct http_client *client,
                                   const struct http_call_options *options)
 {
@@ -248,8 +259,7 @@ struct http_call *http_call_start(struct http_client *client,
     bool get = strcmp(method, "GET") == 0;
 
     ASSERT(!client->closing);
-    call->method = mem_strdup(method);
-    call->url = mem_strdup(options->url);
+    set_target(call, method, options->url);
     buf_add(&call->body, options->body);
     set_headers(call, options->headers);
     call->connect_ms = options->connect_ms == 0 ? CONNECT_MS_DEFAULT : options->connect_ms;
@@ -264,14 +274,14 @@ struct http_call *http_call_start(struct http_client *client,
 
     curl_easy_setopt(call->easy, CURLOPT_HTTPGET, 1L); /* Undoes an earlier POST. */
     curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, NULL);
-    curl_easy_setopt(call->easy, CURLOPT_URL, call->url);
     curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
-    curl_easy_setopt(call->easy, CURLOPT_PROXY, is_local(call->url) ? "" : NULL);
     if (!get || call->body.bytes > 0) {
         curl_easy_setopt(call->easy, CURLOPT_POST, 1L);
         curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.bytes);
         curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, buf_z(&call->body));
-        curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, call->method);
+        if (strcmp(method, "POST") != 0) {
+            curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, call->method);
+        }
     }
     list_add(call, CALL_WAITING);
     hold_loop(client);

@@ -295,19 +295,27 @@ int control_start(struct control *control, const struct service *const *services
 
 const char *ctx_arn(struct ctx *ctx, const char *service, const char *format, ...)
 {
-    char resource[2048]; /* AWS's longest ARN. */
-    struct slice arn;
+    const struct control_options *options = &ctx->control->options;
+    char arn[2048 + 1]; /* AWS's longest ARN. */
+    const char *parts[] = {"arn:aws:", service, ":",
+                           strcmp(service, "iam") == 0 ? "" : options->region, ":",
+                           options->account, ":"};
+    size_t used = 0;
     va_list args;
     int bytes;
 
+    for (size_t i = 0; i < COUNT_OF(parts); i++) { /* Asked for at each request: no printf. */
+        size_t length = strlen(parts[i]);
+
+        ASSERT(used + length < sizeof(arn));
+        memcpy(arn + used, parts[i], length);
+        used += length;
+    }
     va_start(args, format);
-    bytes = vsnprintf(resource, sizeof(resource), format, args);
+    bytes = vsnprintf(arn + used, sizeof(arn) - used, format, args);
     va_end(args);
-    ASSERT(bytes >= 0 && (size_t)bytes < sizeof(resource));
-    arn = arena_printf(ctx->arena, "arn:aws:%s:%s:%s:%s", service,
-                       strcmp(service, "iam") == 0 ? "" : ctx->control->options.region,
-                       ctx->control->options.account, resource);
-    return arn.data;
+    ASSERT(bytes >= 0 && (size_t)bytes < sizeof(arn) - used);
+    return arena_strdup(ctx->arena, slice_of(arn, used + (size_t)bytes));
 }
 
 int control_dispatch(struct ctx *ctx, const char *service_name, const char *action,

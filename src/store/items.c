@@ -65,6 +65,41 @@ static void let_go(struct items_txn *txn)
     }
 }
 
+/* The key as one text; 0 bytes if it is too long for that. */
+static size_t key_text(const struct item_key *key, char text[256])
+{
+    size_t hash_bytes = key->hash.bytes, bytes = 16 + hash_bytes + key->range.bytes;
+
+    if (bytes > 256) {
+        return 0;
+    }
+    memcpy(text, &key->table, 8);
+    memcpy(text + 8, &hash_bytes, 8);
+    if (hash_bytes > 0) {
+        memcpy(text + 16, key->hash.data, hash_bytes);
+    }
+    if (key->range.bytes > 0) {
+        memcpy(text + 16 + hash_bytes, key->range.data, key->range.bytes);
+    }
+    return bytes;
+}
+
+static void note_seen(struct items_txn *txn, const struct item_key *key, int64_t count,
+                      int64_t bytes)
+{
+    txn->seen_key_bytes = key_text(key, txn->seen_key);
+    txn->seen_count = count;
+    txn->seen_bytes = bytes;
+}
+
+static bool was_seen(const struct items_txn *txn, const struct item_key *key)
+{
+    char text[256];
+    size_t bytes = key_text(key, text);
+
+    return bytes > 0 && bytes == txn->seen_key_bytes && memcmp(text, txn->seen_key, bytes) == 0;
+}
+
 int items_txn_get(struct items_txn *txn, const struct item_key *key, struct item_row *row,
                   struct error *err)
 {
@@ -79,10 +114,12 @@ int items_txn_get(struct items_txn *txn, const struct item_key *key, struct item
     if (rc == SQLITE_ROW) {
         row->bytes = sqlite3_column_int64(get, 0);
         row->body = column_slice(get, 1);
+        note_seen(txn, key, 1, row->bytes);
         return 0;
     }
     if (rc == SQLITE_DONE) {
         let_go(txn);
+        note_seen(txn, key, 0, 0);
         return error_set(err, ERR_NOT_FOUND, "no such item");
     }
     txn->broken = true;
@@ -96,8 +133,15 @@ static int measure(struct items_txn *txn, const struct item_key *key, int64_t *c
                    int64_t *bytes, struct error *err)
 {
     struct item_row row;
-    int rc = items_txn_get(txn, key, &row, err);
+    int rc;
 
+    if (was_seen(txn, key)) {
+        let_go(txn);
+        *count = txn->seen_count;
+        *bytes = txn->seen_bytes;
+        return 0;
+    }
+    rc = items_txn_get(txn, key, &row, err);
     *count = rc == 0 ? 1 : 0;
     *bytes = row.bytes;
     let_go(txn);
@@ -130,6 +174,7 @@ int items_txn_put(struct items_txn *txn, const struct item_key *key, int64_t byt
     rc = change(txn, put, err, "write an item");
     if (rc == 0) {
         item_deltas_add(&txn->deltas, key->table, 1 - old_count, bytes - old_bytes);
+        note_seen(txn, key, 1, bytes);
     }
     return rc;
 }
@@ -147,6 +192,7 @@ int items_txn_del(struct items_txn *txn, const struct item_key *key, struct erro
     rc = change(txn, del, err, "delete an item");
     if (rc == 0) {
         item_deltas_add(&txn->deltas, key->table, -1, -old_bytes);
+        note_seen(txn, key, 0, 0);
     }
     return rc;
 }

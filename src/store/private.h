@@ -123,6 +123,11 @@ struct items_txn {
     struct item_deltas deltas; /* Counted only if the job succeeds. */
     sqlite3_stmt *open;        /* Its row is lent out. */
     bool broken;               /* SQLite failed: the whole batch must. */
+    /* What the last look found, so that a write that looked before needs not look again. */
+    char seen_key[256];      /* Table, hash, range. */
+    size_t seen_key_bytes;   /* 0: nothing was seen, or its key is longer. */
+    int64_t seen_count;      /* 0 or 1. */
+    int64_t seen_bytes;
 };
 
 /* database.c */

@@ -162,17 +162,22 @@ static void send_answer(struct exchange *exchange, int status, const struct wire
 static void log_exchange(const struct exchange *exchange, int status, const char *code)
 {
     const char *service = exchange->service == NULL ? "-" : exchange->service->name;
-    bool change = exchange->op != NULL && (exchange->op->flags & OP_WRITES) != 0;
-    struct slice line = arena_printf(
+    bool change = exchange->op != NULL && (exchange->op->flags & OP_WRITES) != 0 &&
+                  strcmp(service, "dynamodb") != 0;
+    struct slice line;
+
+    if (!log_shows(status >= 500 ? LOG_WARN_LEVEL : change ? LOG_INFO_LEVEL : LOG_DEBUG_LEVEL)) {
+        return;
+    }
+    line = arena_printf(
         exchange->ctx->arena,
         "api.request id=%s service=%s action=%s caller=%s status=%d code=%s message=\"%s\" ms=%lld",
         exchange->ctx->request_id, service, exchange->op == NULL ? "-" : exchange->op->name,
         exchange->ctx->caller.arn, status, code, exchange->error.message,
         (long long)(time_boot_ms() - exchange->began_ms));
-
     if (status >= 500) {
         log_warn("%s", line.data);
-    } else if (change && strcmp(service, "dynamodb") != 0) {
+    } else if (change) {
         log_info("%s", line.data);
     } else {
         log_debug("%s", line.data);

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define PARSED_MAX 256 /* Policies whose parsed form is kept. */
+
 static int invalid_key(struct error *err)
 {
     error_api_status(err, 403, "InvalidClientTokenId",
@@ -38,10 +40,7 @@ int iam_find_secret(struct ctx *ctx, struct slice access_key, struct slice sessi
         return iam_find_session(ctx, access_key, session_token, secret, err);
     }
     if (slice_equal_z(access_key, iam->root.id)) {
-        struct slice arn =
-            arena_printf(ctx->arena, "arn:aws:iam::%s:root", ctx->control->options.account);
-
-        set_caller(ctx, CALLER_ROOT, arn.data, ctx->control->options.account, "", access_key);
+        set_caller(ctx, CALLER_ROOT, ctx_arn(ctx, "iam", "root"), ctx->control->options.account, "", access_key);
         *secret = slice_z(iam->root.secret);
         return 0;
     }
@@ -57,20 +56,42 @@ int iam_find_secret(struct ctx *ctx, struct slice access_key, struct slice sessi
     return invalid_key(err);
 }
 
-static enum policy_verdict verdict_of(const char *document, const struct policy_request *request)
+/* Parsed once: a role's policies are asked at each of its requests. They are found by their text,
+ * so that an edited one is another. */
+static const json_t *parsed(struct iam *iam, const char *document)
 {
-    json_t *policy = NULL;
-    enum policy_verdict verdict = POLICY_SILENT;
+    json_t *policy = map_get(&iam->parsed, slice_z(document));
 
-    if (document != NULL && policy_parse(document, false, &policy, NULL) == 0) {
-        verdict = policy_evaluate(policy, request);
+    if (policy != NULL || policy_parse(document, false, &policy, NULL) != 0) {
+        return policy;
     }
-    json_decref(policy);
-    return verdict;
+    if (iam->parsed.count >= PARSED_MAX) {
+        iam_forget_parsed(iam);
+    }
+    map_put(&iam->parsed, slice_z(document), policy);
+    return policy;
+}
+
+void iam_forget_parsed(struct iam *iam)
+{
+    json_t *policy;
+
+    for (size_t at = 0; (policy = map_next(&iam->parsed, &at)) != NULL;) {
+        json_decref(policy);
+    }
+    map_close(&iam->parsed);
+}
+
+static enum policy_verdict verdict_of(struct iam *iam, const char *document,
+                                      const struct policy_request *request)
+{
+    const json_t *policy = document == NULL ? NULL : parsed(iam, document);
+
+    return policy == NULL ? POLICY_SILENT : policy_evaluate(policy, request);
 }
 
 /* All policies of an identity: any Deny wins. */
-static enum policy_verdict judge(const struct iam *iam, const struct iam_identity *identity,
+static enum policy_verdict judge(struct iam *iam, const struct iam_identity *identity,
                                  const struct policy_request *request)
 {
     enum policy_verdict verdict = POLICY_SILENT, one;
@@ -81,7 +102,7 @@ static enum policy_verdict judge(const struct iam *iam, const struct iam_identit
                 ? identity->policies[i].document
                 : iam_managed_document(iam, identity->attached[i - identity->policies_count]);
 
-        one = verdict_of(document, request);
+        one = verdict_of(iam, document, request);
         if (one == POLICY_DENY) {
             return POLICY_DENY;
         }
@@ -107,7 +128,7 @@ static int denied(const struct ctx *ctx, const char *action, const char *resourc
 
 int iam_authorize(struct ctx *ctx, const char *action, const char *resource, struct error *err)
 {
-    const struct iam *iam = ctx->control->iam;
+    struct iam *iam = ctx->control->iam;
     const struct caller *caller = &ctx->caller;
     const struct iam_identity *identity = NULL;
     char now[TIME_TEXT_BYTES];

@@ -346,6 +346,7 @@ static void close_service(struct control *control)
     map_close(&iam->roles);
     map_close(&iam->policies);
     map_close(&iam->profiles);
+    iam_forget_parsed(iam);
     record_close(&root_record, iam);
     free(iam);
     control->iam = NULL;
