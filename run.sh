@@ -92,12 +92,12 @@ program() { [ "$compute" = sim ] && echo "$prefix/bin/musterd" || echo "$prefix/
 
 start_by_systemd()
 {
-    local unit=/etc/systemd/system/muster.service words='' word
+    local unit=/etc/systemd/system/muster.service words='' word template=muster.service
+    [ "$compute" != sim ] || template=muster-sim.service
     for word in "${options[@]}"; do
         words="$words \"$(printf '%s' "$word" | sed 's/[\\"]/\\&/g; s/%/%%/g')\""
     done
-    sed -e "s|@PROGRAM@|$(program)$words|" -e "s|@USER@|$([ "$compute" = sim ] && echo muster || echo root)|" \
-        deploy/muster.service > "$unit"
+    sed -e "s|@PROGRAM@|$(program)$words|" -e "s|@STATE@|$state|" "deploy/$template" > "$unit"
     systemctl daemon-reload
     systemctl enable --quiet muster
     systemctl restart muster

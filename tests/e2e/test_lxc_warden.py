@@ -7,6 +7,7 @@ import collections
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -165,13 +166,22 @@ def _status(url):
         return None
 
 
+def as_the_unit():
+    """With no more capabilities than deploy/muster.service leaves."""
+    unit = (daemon.ROOT / 'deploy/muster.service').read_text()
+    names = [name for line in re.findall(r'^CapabilityBoundingSet=(.*)', unit, re.M) for name in line.split()]
+    assert len(names) > 5
+    kept = ''.join(',+' + name.removeprefix('CAP_').lower() for name in names)
+    return ['setpriv', '--bounding-set', '-all' + kept, '--inh-caps=-all']
+
+
 @pytest.fixture(scope='module')
 def site():
     assert os.geteuid() == 0, 'these tests make containers: run them as root'
     directory = pathlib.Path('/var/tmp') / f'muster-warden-test-{os.getpid()}'
     directory.mkdir()
     try:
-        for muster in daemon.fresh(directory, ['--compute', 'lxc', '--time-scale', '10']):
+        for muster in daemon.fresh(directory, ['--compute', 'lxc', '--time-scale', '10'], wrapper=as_the_unit()):
             yield Site(muster)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
