@@ -12,11 +12,14 @@ import time
 
 import boto3
 import botocore.config
+import botocore.loaders
+import botocore.session
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('MUSTER_BUILD', ROOT / 'build'))
 REGION = 'us-east-2'
 BESIDE = pathlib.Path(sys.executable).parent / 'aws'
+MODELS = botocore.loaders.create_loader()  # For all clients: reading a model takes up to half a second.
 AWS = str(BESIDE) if BESIDE.exists() else 'aws'  # The CLI that came with our Python, else the first on PATH.
 def binary(name):
     """Where ninja puts the program."""
@@ -81,7 +84,9 @@ class Muster:
     def client(self, service, key=None, secret=None, token=None, **config):
         own_key, own_secret = self.credentials
         config = {'retries': {'max_attempts': 1}, 'read_timeout': 30, **config}
-        return boto3.Session().client(
+        session = botocore.session.get_session()
+        session.register_component('data_loader', MODELS)
+        return boto3.Session(botocore_session=session).client(
             service, endpoint_url=self.endpoint, region_name=REGION,
             aws_access_key_id=key or own_key, aws_secret_access_key=secret or own_secret,
             aws_session_token=token, config=botocore.config.Config(**config))

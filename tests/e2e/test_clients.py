@@ -203,15 +203,21 @@ ELSEWHERE = {
 }
 
 
-def waited(muster, *waits):
+def waited(run, *waits):
     """All of them end well; their names."""
-    done = muster.aws_all([[service, 'wait', name, *arguments] for service, name, *arguments in waits])
-    for wait, (status, _, errors) in zip(waits, done):
-        assert status == 0, f'{wait}: {errors}'
+    for service, name, *arguments in waits:
+        status, _, errors = run(service, 'wait', name, *arguments)
+        assert status == 0, f'{service} {name}: {errors}'
     return {(wait[0], ''.join(part.capitalize() for part in wait[1].split('-'))) for wait in waits}
 
 
-def test_every_waiter_ends(fast_sim, world):
+@pytest.fixture
+def run(fast_sim):
+    with fast_sim.cli() as run:
+        yield run
+
+
+def test_every_waiter_ends(fast_sim, world, run):
     ec2, elbv2, iam = fast_sim.client('ec2'), fast_sim.client('elbv2'), fast_sim.client('iam')
     cloudformation, ssm = fast_sim.client('cloudformation'), fast_sim.client('ssm')
     ec2.create_key_pair(KeyName='k')
@@ -221,7 +227,7 @@ def test_every_waiter_ends(fast_sim, world):
     gateway = ec2.describe_internet_gateways()['InternetGateways'][0]['InternetGatewayId']
     table = ['--table-name', 'Table0']
     seen = waited(
-        fast_sim,
+        run,
         ('ec2', 'instance-exists', '--instance-ids', one), ('ec2', 'instance-running', '--instance-ids', one),
         ('ec2', 'instance-status-ok', '--instance-ids', one), ('ec2', 'system-status-ok', '--instance-ids', one),
         ('ec2', 'key-pair-exists', '--key-names', 'k'), ('ec2', 'vpc-exists', '--vpc-ids', world['vpc']),
@@ -247,33 +253,33 @@ def test_every_waiter_ends(fast_sim, world):
     body = {'Resources': {'Vpc': {'Type': 'AWS::EC2::InternetGateway'}}}
     change = cloudformation.create_change_set(StackName='w', ChangeSetName='c', ChangeSetType='CREATE',
                                               TemplateBody=json.dumps(body))['Id']
-    seen |= waited(fast_sim, ('elbv2', 'target-in-service', '--target-group-arn', target, '--targets', f'Id={one}'),
-                   ('ssm', 'command-executed', '--command-id', command, '--instance-id', one),
-                   ('cloudformation', 'stack-exists', '--stack-name', 'w'),
-                   ('cloudformation', 'change-set-create-complete', '--change-set-name', change))
+    seen |= waited(run, ('elbv2', 'target-in-service', '--target-group-arn', target, '--targets', f'Id={one}'),
+                  ('ssm', 'command-executed', '--command-id', command, '--instance-id', one),
+                  ('cloudformation', 'stack-exists', '--stack-name', 'w'),
+                  ('cloudformation', 'change-set-create-complete', '--change-set-name', change))
     cloudformation.execute_change_set(ChangeSetName=change)
-    seen |= waited(fast_sim, ('cloudformation', 'stack-create-complete', '--stack-name', 'w'))
+    seen |= waited(run, ('cloudformation', 'stack-create-complete', '--stack-name', 'w'))
     body['Resources']['Vpc']['Properties'] = {'Tags': [{'Key': 'a', 'Value': 'b'}]}
     cloudformation.update_stack(StackName='w', TemplateBody=json.dumps(body))
     elbv2.deregister_targets(TargetGroupArn=target, Targets=[{'Id': one}])
     ec2.stop_instances(InstanceIds=[one])
-    seen |= waited(fast_sim, ('cloudformation', 'stack-update-complete', '--stack-name', 'w'),
-                   ('elbv2', 'target-deregistered', '--target-group-arn', target, '--targets', f'Id={one}'),
-                   ('ec2', 'instance-stopped', '--instance-ids', one))
+    seen |= waited(run, ('cloudformation', 'stack-update-complete', '--stack-name', 'w'),
+                  ('elbv2', 'target-deregistered', '--target-group-arn', target, '--targets', f'Id={one}'),
+                  ('ec2', 'instance-stopped', '--instance-ids', one))
     body['Resources']['Subnet'] = {'Type': 'AWS::EC2::Subnet', 'Properties': {
         'VpcId': world['vpc'], 'CidrBlock': '192.168.0.0/24'}}  # Not in its VPC's range.
     cloudformation.update_stack(StackName='w', TemplateBody=json.dumps(body))
-    seen |= waited(fast_sim, ('cloudformation', 'stack-rollback-complete', '--stack-name', 'w'))
+    seen |= waited(run, ('cloudformation', 'stack-rollback-complete', '--stack-name', 'w'))
     volume = ec2.describe_volumes(Filters=[{'Name': 'attachment.instance-id', 'Values': [one]}])
     volume = volume['Volumes'][0]['VolumeId']
     ec2.terminate_instances(InstanceIds=[one])
     cloudformation.delete_stack(StackName='w')
     elbv2.delete_load_balancer(LoadBalancerArn=world['balancer'])
     fast_sim.client('dynamodb').delete_table(TableName='Table0')
-    seen |= waited(fast_sim, ('ec2', 'instance-terminated', '--instance-ids', one),
-                   ('ec2', 'volume-deleted', '--volume-ids', volume), ('dynamodb', 'table-not-exists', *table),
-                   ('cloudformation', 'stack-delete-complete', '--stack-name', 'w'),
-                   ('elbv2', 'load-balancers-deleted', '--load-balancer-arns', world['balancer']))
+    seen |= waited(run, ('ec2', 'instance-terminated', '--instance-ids', one),
+                  ('ec2', 'volume-deleted', '--volume-ids', volume), ('dynamodb', 'table-not-exists', *table),
+                  ('cloudformation', 'stack-delete-complete', '--stack-name', 'w'),
+                  ('elbv2', 'load-balancers-deleted', '--load-balancer-arns', world['balancer']))
     seen = {(service, name.replace('Exist', 'Exists') if name.endswith('Exist') else name) for service, name in seen}
     for service in ('autoscaling', 'cloudformation', 'cloudwatch', 'dynamodb', 'ec2', 'elbv2', 'iam',
                     'resource-groups', 'ssm', 'sts'):
@@ -283,11 +289,10 @@ def test_every_waiter_ends(fast_sim, world):
         assert not left, f'{service} has waiters that no test waits by: {sorted(left)}'
 
 
-def test_a_waiter_that_waits_in_vain_says_so(fast_sim, world):
+def test_a_waiter_that_waits_in_vain_says_so(fast_sim, world, run):
     ec2 = fast_sim.client('ec2')
     ec2.terminate_instances(InstanceIds=world['instances'][:1])
     daemon.wait(lambda: ec2.describe_instances(InstanceIds=world['instances'][:1])['Reservations'][0]['Instances'][0][
         'State']['Name'] == 'terminated', 'its end')
-    [(status, _, errors)] = fast_sim.aws_all([['ec2', 'wait', 'instance-running', '--instance-ids',
-                                               world['instances'][0]]])
+    status, _, errors = run('ec2', 'wait', 'instance-running', '--instance-ids', world['instances'][0])
     assert status == 255 and 'Waiter InstanceRunning failed' in errors and 'terminated' in errors
