@@ -59,13 +59,15 @@ struct iam {
     struct map users, roles; /* Lower-case name -> struct iam_identity. */
     struct map policies;     /* ARN -> struct iam_policy. */
     struct map profiles;     /* Lower-case name -> struct iam_profile. */
+    struct map sessions;     /* Access key -> struct known: session.c */
     struct map parsed;       /* Policy document -> json_t: authorize.c */
     char *session_key;       /* 64 hex digits: signs session tokens. */
     struct iam_key root;
 };
 
-/* authorize.c: lets go of what it keeps. */
+/* authorize.c, session.c: let go of what they keep. */
 void iam_forget_parsed(struct iam *iam);
+void iam_forget_sessions(struct iam *iam);
 /* Names are unique ignoring case. NULL when there is none. */
 struct iam_identity *iam_user(const struct iam *iam, const char *name);
 struct iam_identity *iam_role(const struct iam *iam, const char *name);

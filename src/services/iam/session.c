@@ -16,6 +16,7 @@
 
 #define MAC_BYTES 32
 #define TOKEN_BYTES_MAX 4096
+#define KNOWN_MAX 1024 /* Sessions; when there are more, all are looked at anew. */
 
 static void mac(const struct iam *iam, const char *purpose, struct slice text,
                 unsigned char out[MAC_BYTES])
@@ -125,10 +126,65 @@ out:
     return json;
 }
 
+/* A session that has shown a good token. It is asked for by its access key, and shows the token again
+ * each time; what the claims say is judged anew, too. */
+struct known {
+    struct buf token;
+    json_t *claims;
+    char *secret;
+};
+
+static void free_known(struct known *known)
+{
+    buf_close(&known->token);
+    json_decref(known->claims);
+    free(known->secret);
+    free(known);
+}
+
+void iam_forget_sessions(struct iam *iam)
+{
+    struct known *known;
+
+    for (size_t at = 0; (known = map_next(&iam->sessions, &at)) != NULL;) {
+        free_known(known);
+    }
+    map_close(&iam->sessions);
+}
+
+static const struct known *known_of(struct ctx *ctx, struct slice access_key, struct slice token)
+{
+    struct iam *iam = ctx->control->iam;
+    struct known *known = map_get(&iam->sessions, access_key), *old;
+    json_t *claims;
+
+    if (known != NULL && known->token.bytes == token.bytes &&
+        CRYPTO_memcmp(known->token.data, token.data, token.bytes) == 0) {
+        return known;
+    }
+    claims = claims_of(ctx, access_key, token);
+    if (claims == NULL) {
+        return NULL;
+    }
+    if (iam->sessions.count >= KNOWN_MAX) {
+        iam_forget_sessions(iam);
+    }
+    known = mem_calloc(1, sizeof(*known));
+    buf_add(&known->token, token);
+    known->claims = claims;
+    known->secret = mem_strdup(secret_of(ctx, access_key).data);
+    old = map_put(&iam->sessions, access_key, known);
+    if (old != NULL) {
+        free_known(old);
+    }
+    return known;
+}
+
 int iam_find_session(struct ctx *ctx, struct slice access_key, struct slice token,
                      struct slice *secret, struct error *err)
 {
-    json_t *claims = token.data == NULL ? NULL : claims_of(ctx, access_key, token);
+    const struct known *known = token.data == NULL ? NULL : known_of(ctx, access_key, token);
+    const json_t *claims = known == NULL ? NULL : known->claims;
     const char *role_name = json_string_value(json_object_get(claims, "role"));
     const char *session = json_string_value(json_object_get(claims, "session"));
     const struct iam_identity *role =
@@ -156,8 +212,7 @@ int iam_find_session(struct ctx *ctx, struct slice access_key, struct slice toke
             .name = arena_strdup(ctx->arena, slice_z(role->name)),
             .access_key_id = arena_strdup(ctx->arena, access_key),
         };
-        *secret = secret_of(ctx, access_key);
+        *secret = slice_z(arena_strdup(ctx->arena, slice_z(known->secret)));
     }
-    json_decref(claims);
     return rc;
 }

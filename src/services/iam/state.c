@@ -347,6 +347,7 @@ static void close_service(struct control *control)
     map_close(&iam->policies);
     map_close(&iam->profiles);
     iam_forget_parsed(iam);
+    iam_forget_sessions(iam);
     record_close(&root_record, iam);
     free(iam);
     control->iam = NULL;
