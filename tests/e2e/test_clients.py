@@ -254,9 +254,9 @@ def test_every_waiter_ends(fast_sim, world, run):
     change = cloudformation.create_change_set(StackName='w', ChangeSetName='c', ChangeSetType='CREATE',
                                               TemplateBody=json.dumps(body))['Id']
     seen |= waited(run, ('elbv2', 'target-in-service', '--target-group-arn', target, '--targets', f'Id={one}'),
-                  ('ssm', 'command-executed', '--command-id', command, '--instance-id', one),
-                  ('cloudformation', 'stack-exists', '--stack-name', 'w'),
-                  ('cloudformation', 'change-set-create-complete', '--change-set-name', change))
+                   ('ssm', 'command-executed', '--command-id', command, '--instance-id', one),
+                   ('cloudformation', 'stack-exists', '--stack-name', 'w'),
+                   ('cloudformation', 'change-set-create-complete', '--change-set-name', change))
     cloudformation.execute_change_set(ChangeSetName=change)
     seen |= waited(run, ('cloudformation', 'stack-create-complete', '--stack-name', 'w'))
     body['Resources']['Vpc']['Properties'] = {'Tags': [{'Key': 'a', 'Value': 'b'}]}
@@ -264,8 +264,8 @@ def test_every_waiter_ends(fast_sim, world, run):
     elbv2.deregister_targets(TargetGroupArn=target, Targets=[{'Id': one}])
     ec2.stop_instances(InstanceIds=[one])
     seen |= waited(run, ('cloudformation', 'stack-update-complete', '--stack-name', 'w'),
-                  ('elbv2', 'target-deregistered', '--target-group-arn', target, '--targets', f'Id={one}'),
-                  ('ec2', 'instance-stopped', '--instance-ids', one))
+                   ('elbv2', 'target-deregistered', '--target-group-arn', target, '--targets', f'Id={one}'),
+                   ('ec2', 'instance-stopped', '--instance-ids', one))
     body['Resources']['Subnet'] = {'Type': 'AWS::EC2::Subnet', 'Properties': {
         'VpcId': world['vpc'], 'CidrBlock': '192.168.0.0/24'}}  # Not in its VPC's range.
     cloudformation.update_stack(StackName='w', TemplateBody=json.dumps(body))
@@ -277,9 +277,9 @@ def test_every_waiter_ends(fast_sim, world, run):
     elbv2.delete_load_balancer(LoadBalancerArn=world['balancer'])
     fast_sim.client('dynamodb').delete_table(TableName='Table0')
     seen |= waited(run, ('ec2', 'instance-terminated', '--instance-ids', one),
-                  ('ec2', 'volume-deleted', '--volume-ids', volume), ('dynamodb', 'table-not-exists', *table),
-                  ('cloudformation', 'stack-delete-complete', '--stack-name', 'w'),
-                  ('elbv2', 'load-balancers-deleted', '--load-balancer-arns', world['balancer']))
+                   ('ec2', 'volume-deleted', '--volume-ids', volume), ('dynamodb', 'table-not-exists', *table),
+                   ('cloudformation', 'stack-delete-complete', '--stack-name', 'w'),
+                   ('elbv2', 'load-balancers-deleted', '--load-balancer-arns', world['balancer']))
     seen = {(service, name.replace('Exist', 'Exists') if name.endswith('Exist') else name) for service, name in seen}
     for service in ('autoscaling', 'cloudformation', 'cloudwatch', 'dynamodb', 'ec2', 'elbv2', 'iam',
                     'resource-groups', 'ssm', 'sts'):
