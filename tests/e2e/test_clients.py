@@ -49,8 +49,9 @@ def identities(muster):
             named = {'UserName' if name == 'u0' else 'RoleName': name}
             getattr(iam, f'put_{what}_policy')(PolicyName=f'i{i}', PolicyDocument=ALLOW, **named)
             getattr(iam, f'attach_{what}_policy')(PolicyArn=arn, **named)
-    for _ in range(2):
+    for i in range(2):
         iam.create_access_key(UserName='u0')
+        iam.tag_role(RoleName='r0', Tags=[{'Key': f'k{i}', 'Value': 'v'}])
     iam.add_role_to_instance_profile(InstanceProfileName='p0', RoleName='r0')
     return {'policy': arn}
 
@@ -147,6 +148,7 @@ PAGED = [
     ('elbv2', 'describe_account_limits', 1, 'ValidationError', {}),
     ('iam', 'list_roles', 1, 'ValidationError', {}),
     ('iam', 'list_role_policies', 1, 'ValidationError', {'RoleName': 'r0'}),
+    ('iam', 'list_role_tags', 1, 'ValidationError', {'RoleName': 'r0'}),
     ('iam', 'list_attached_role_policies', 1, 'ValidationError', {'RoleName': 'r0'}),
     ('iam', 'list_instance_profiles', 1, 'ValidationError', {}),
     ('iam', 'list_users', 1, 'ValidationError', {}),

@@ -180,6 +180,54 @@ def template(**resources):
     return {'TemplateBody': json.dumps({'Resources': resources})}
 
 
+def test_the_stacks_tags_are_on_its_resources(fast_sim, cloudformation):
+    tables, groups = fast_sim.client('dynamodb'), fast_sim.client('autoscaling')
+    table = json.loads(json.dumps(QUEUE['Resources']['Spare']))
+    del table['Condition']
+    table['Properties'].update(TableName='Tagged', Tags=[{'Key': 'own', 'Value': '1'}, {'Key': 'team', 'Value': 'mine'}])
+    group = {'Type': 'AWS::AutoScaling::AutoScalingGroup', 'Properties': {
+        'AutoScalingGroupName': 'tagged', 'MinSize': '0', 'MaxSize': '0', 'AvailabilityZones': ['us-east-2a'],
+        'LaunchTemplate': {'LaunchTemplateId': {'Ref': 'Template'}, 'Version': '1'}}}
+    launch = {'Type': 'AWS::EC2::LaunchTemplate', 'Properties': {'LaunchTemplateData': {'ImageId': BASE_IMAGE}}}
+    role = {'Type': 'AWS::IAM::Role', 'Properties': {'Description': 'a', 'AssumeRolePolicyDocument': {
+        'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Principal': {'Service': 'ec2.amazonaws.com'},
+                                                'Action': 'sts:AssumeRole'}]}}}
+    made = {**template(Table=table, Group=group, Template=launch, Gateway=GATEWAY, Role=role),
+            'Capabilities': ['CAPABILITY_IAM']}
+
+    def tags():
+        arn = tables.describe_table(TableName='Tagged')['Table']['TableArn']
+        own = {row['Key']: row['Value'] for row in tables.list_tags_of_resource(ResourceArn=arn)['Tags']
+               if not row['Key'].startswith('aws:')}
+        return own, {row['Key']: (row['Value'], row['PropagateAtLaunch']) for row in groups.describe_tags(
+            Filters=[{'Name': 'auto-scaling-group', 'Values': ['tagged']}])['Tags'] if not row['Key'].startswith('aws:')}
+    cloudformation.create_stack(StackName='tags', Tags=[{'Key': 'team', 'Value': 'red'}, {'Key': 'x', 'Value': 'y'}],
+                                **made)
+    settles(cloudformation, 'tags', 'CREATE_COMPLETE')
+    assert tags() == ({'own': '1', 'team': 'mine', 'x': 'y'}, {'team': ('red', True), 'x': ('y', True)})
+    change = {'StackName': 'tags', 'Tags': [{'Key': 'team', 'Value': 'blue'}]}
+    cloudformation.create_change_set(ChangeSetName='c', **change, **made)
+    seen = {row['ResourceChange']['LogicalResourceId']: row['ResourceChange'] for row in
+            cloudformation.describe_change_set(StackName='tags', ChangeSetName='c')['Changes']}
+    assert set(seen) == {'Table', 'Group', 'Gateway', 'Role'}
+    assert all((row['Scope'], row['Replacement']) == (['Tags'], 'False') for row in seen.values())
+    cloudformation.update_stack(**change, **made)
+    settles(cloudformation, 'tags', 'UPDATE_COMPLETE')
+    assert tags() == ({'own': '1', 'team': 'mine'}, {'team': ('blue', True)})
+    table['Properties']['Tags'] = []
+    role['Properties'].update(Description='b', MaxSessionDuration=7200, Tags=[{'Key': 'own', 'Value': '2'}])
+    cloudformation.update_stack(StackName='tags', Tags=[], Capabilities=['CAPABILITY_IAM'], **template(
+        Table=table, Group=group, Template=launch, Gateway=GATEWAY, Role=role))
+    settles(cloudformation, 'tags', 'UPDATE_COMPLETE')
+    assert tags() == ({}, {})
+    [shown] = [row for row in fast_sim.client('iam').list_roles()['Roles'] if row['RoleName'].startswith('tags-')]
+    shown = fast_sim.client('iam').get_role(RoleName=shown['RoleName'])['Role']
+    assert (shown['Description'], shown['MaxSessionDuration'], shown['Tags']) == (
+        'b', 7200, [{'Key': 'own', 'Value': '2'}])
+    cloudformation.delete_stack(StackName='tags')
+    daemon.wait(lambda: 'Tagged' not in tables.list_tables()['TableNames'], 'its end')
+
+
 def test_an_update_can_be_called_off(fast_sim, cloudformation):
     cloudformation.create_stack(StackName='off', **template(Gateway=GATEWAY))
     settles(cloudformation, 'off', 'CREATE_COMPLETE')

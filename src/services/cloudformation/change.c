@@ -247,6 +247,8 @@ struct stack change_trial(const struct stack *stack, const struct stack_change *
     trial.template = change->template;
     trial.parameters = change->parameters;
     trial.parameters_count = change->parameters_count;
+    trial.tags = change->tags;
+    trial.tags_count = change->tags_count;
     return trial;
 }
 

@@ -84,27 +84,32 @@ static bool recreates(const struct resource_row *row, const char *property)
     return false;
 }
 
-/* Add a detail when @property changes. */
+/* One property: its declaration and its value, as they are and as they would be. */
+struct property {
+    const char *name;
+    json_t *now, *before;         /* Declarations; NULL: none. */
+    json_t *value, *value_before; /* NULL: none. */
+    bool unknown;                 /* The value cannot be told before. */
+};
+
+static bool differ(const json_t *a, const json_t *b)
+{
+    return (a == NULL) != (b == NULL) || (a != NULL && !json_equal(a, b));
+}
+
+/* Add a detail when the property changes. */
 static void compare_property(struct comparison *comparison, const struct resource_row *row,
-                             struct resource_change *change, const char *property, json_t *now,
-                             json_t *before, json_t *value_before)
+                             struct resource_change *change, const struct property *property)
 {
     struct cause cause = {.comparison = comparison};
-    bool again = recreates(row, property), tags = strcmp(property, "Tags") == 0, same;
-    json_t *value = NULL;
+    bool again = recreates(row, property->name), tags = strcmp(property->name, "Tags") == 0;
 
-    template_references(now, look_for_cause, &cause);
-    same = now == NULL
-               ? value_before == NULL
-               : evaluate(&comparison->evaluation, now, &value, NULL) == 0 &&
-                     (value == NULL ? value_before == NULL
-                                    : value_before != NULL && json_equal(value, value_before));
-    json_decref(value);
-    if (same && !cause.dynamic) {
+    template_references(property->now, look_for_cause, &cause);
+    if (!cause.dynamic && !property->unknown && !differ(property->value, property->value_before)) {
         free(cause.entity);
         return;
     }
-    if ((now == NULL) != (before == NULL) || (now != NULL && !json_equal(now, before))) {
+    if (differ(property->now, property->before)) {
         free(cause.entity);
         cause.entity = NULL;
         cause.source = "DirectModification";
@@ -113,9 +118,9 @@ static void compare_property(struct comparison *comparison, const struct resourc
         mem_realloc(change->details, change->details_count + 1, sizeof(*change->details));
     change->details[change->details_count++] = (struct change_detail){
         .attribute = mem_strdup(tags ? "Tags" : "Properties"),
-        .name = tags ? NULL : mem_strdup(property),
+        .name = tags ? NULL : mem_strdup(property->name),
         .recreation = mem_strdup(again ? "Always" : "Never"),
-        .evaluation = mem_strdup(cause.dynamic ? "Dynamic" : "Static"),
+        .evaluation = mem_strdup(cause.dynamic || property->unknown ? "Dynamic" : "Static"),
         .source = mem_strdup(cause.source == NULL ? "DirectModification" : cause.source),
         .entity = cause.entity,
     };
@@ -160,25 +165,41 @@ static void compare_resource(struct comparison *comparison, const struct stack_r
         json_object_get(declaration(comparison->trial.template, resource->logical), "Properties");
     json_t *before =
         json_object_get(declaration(comparison->stack->template, resource->logical), "Properties");
-    json_t *values = step_parsed(resource->properties);
+    json_t *values_before = step_parsed(resource->properties), *values = json_object();
+    json_t *unknown = json_object(), *all = json_copy(values_before);
     const struct resource_row *row = resource_row_find(resource->type);
     struct resource_change change = {0};
-    const char *property;
-    json_t *value;
+    const char *name;
+    json_t *declared, *value;
 
-    json_object_foreach(now, property, value)
+    json_object_foreach(now, name, declared)
     {
-        compare_property(comparison, row, &change, property, value,
-                         json_object_get(before, property), json_object_get(values, property));
-    }
-    json_object_foreach(values, property, value)
-    {
-        if (json_object_get(now, property) == NULL) {
-            compare_property(comparison, row, &change, property, NULL,
-                             json_object_get(before, property), value);
+        if (evaluate(&comparison->evaluation, declared, &value, NULL) != 0) {
+            json_object_set_new(unknown, name, json_true());
+        } else if (value != NULL) {
+            json_object_set_new(values, name, value);
         }
     }
+    step_add_stack_tags(&comparison->trial, row, values);
+    json_object_update_missing(all, values);
+    json_object_update_missing(all, unknown);
+    json_object_foreach(all, name, declared)
+    {
+        struct property property = {
+            .name = name,
+            .now = json_object_get(now, name),
+            .before = json_object_get(before, name),
+            .value = json_object_get(values, name),
+            .value_before = json_object_get(values_before, name),
+            .unknown = json_object_get(unknown, name) != NULL,
+        };
+
+        compare_property(comparison, row, &change, &property);
+    }
+    json_decref(all);
+    json_decref(unknown);
     json_decref(values);
+    json_decref(values_before);
     if (change.details_count > 0) {
         struct resource_change *added =
             add_change(comparison, "Modify", resource->logical, resource->physical, resource->type);

@@ -394,6 +394,59 @@ const char *resource_at(const json_t *json, const char *path)
     return json_string_value(json);
 }
 
+static bool has_key(const json_t *tags, const char *key)
+{
+    const json_t *tag;
+    size_t index;
+
+    json_array_foreach(tags, index, tag)
+    {
+        const char *other = json_string_value(json_object_get(tag, "Key"));
+
+        if (other != NULL && strcmp(other, key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+json_t *resource_tags_gone(const struct resource_call *call)
+{
+    const json_t *now = json_object_get(call->properties, "Tags");
+    json_t *gone = json_array(), *tag;
+    size_t index;
+
+    json_array_foreach(json_object_get(call->previous, "Tags"), index, tag)
+    {
+        const char *key = json_string_value(json_object_get(tag, "Key"));
+
+        if (key != NULL && !has_key(now, key)) {
+            json_array_append_new(gone, json_string(key));
+        }
+    }
+    return gone;
+}
+
+int resource_retag(struct resource_call *call, const char *service, const char *put,
+                   const char *remove, const char *member, json_t *target, struct error *err)
+{
+    json_t *now = json_object_get(call->properties, "Tags");
+    json_t *gone = resource_tags_gone(call);
+    int rc = 0;
+
+    if (json_array_size(now) > 0 && resource_changed(call, "Tags")) {
+        rc = resource_call(call, service, put, json_pack("{s:O, s:O}", member, target, "Tags", now),
+                           NULL, err);
+    }
+    if (rc == 0 && json_array_size(gone) > 0) {
+        rc = resource_call(call, service, remove,
+                           json_pack("{s:O, s:O}", member, target, "TagKeys", gone), NULL, err);
+    }
+    json_decref(gone);
+    json_decref(target);
+    return rc;
+}
+
 void resource_tag(struct resource_call *call, const char *arn)
 {
     ctx_tag_put(call->ctx, arn, "aws:cloudformation:stack-name", call->stack->name);

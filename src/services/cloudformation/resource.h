@@ -32,6 +32,7 @@ struct resource_row {
     const char *replace;    /* ",Name,Subnets,": changes of these replace it even so. */
     resource_fn *delete;    /* NULL: nothing to do. ERR_NOT_FOUND counts as gone. */
     resource_ask_fn *gone;
+    bool tagged; /* Has a property Tags, a list of Key and Value: the stack's tags go there, too. */
 };
 
 const struct resource_row *resource_row_find(const char *type);
@@ -60,6 +61,12 @@ void resource_set_attribute(struct resource_call *call, const char *name, const 
 /* The text at a path like "Subnets.0.SubnetId" of @json; NULL when absent. */
 const char *resource_at(const json_t *json, const char *path);
 
+/* Put the tags that changed, take away those that are gone: @put and @remove are @service's
+ * actions, which name the resource by @member. @target is taken. */
+int resource_retag(struct resource_call *call, const char *service, const char *put,
+                   const char *remove, const char *member, json_t *target, struct error *err);
+/* Keys of the tags that were there before and are not now: a new array. */
+json_t *resource_tags_gone(const struct resource_call *call);
 /* Tags of the stack itself: "aws:cloudformation:..." on what has this ARN. */
 void resource_tag(struct resource_call *call, const char *arn);
 

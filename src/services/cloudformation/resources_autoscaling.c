@@ -76,19 +76,44 @@ static int group_create(struct resource_call *call, struct error *err)
     return 0;
 }
 
+/* Those that changed, and those that are gone. */
+static int group_retag(struct resource_call *call, struct error *err)
+{
+    json_t *tags = group_tags(call, call->physical), *gone, *key;
+    size_t index;
+    int rc = 0;
+
+    if (json_array_size(tags) > 0) {
+        rc = resource_call(call, "autoscaling", "CreateOrUpdateTags",
+                           json_pack("{s:O}", "Tags", tags), NULL, err);
+    }
+    json_decref(tags);
+    gone = resource_tags_gone(call);
+    tags = json_array();
+    json_array_foreach(gone, index, key)
+    {
+        json_array_append_new(tags,
+                              json_pack("{s:O, s:s, s:s}", "Key", key, "ResourceId", call->physical,
+                                        "ResourceType", "auto-scaling-group"));
+    }
+    json_decref(gone);
+    if (rc == 0 && json_array_size(tags) > 0) {
+        rc = resource_call(call, "autoscaling", "DeleteTags", json_pack("{s:O}", "Tags", tags),
+                           NULL, err);
+    }
+    json_decref(tags);
+    return rc;
+}
+
 static int group_update(struct resource_call *call, struct error *err)
 {
     json_t *in = resource_all_but(call, GROUP_RENAMED ",TargetGroupARNs,LoadBalancerNames");
-    json_t *tags;
     int rc;
 
     group_input(call, call->physical, in);
     rc = resource_call(call, "autoscaling", "UpdateAutoScalingGroup", in, NULL, err);
     if (rc == 0 && resource_changed(call, "Tags")) {
-        tags = group_tags(call, call->physical);
-        rc = tags == NULL ? 0
-                          : resource_call(call, "autoscaling", "CreateOrUpdateTags",
-                                          json_pack("{s:o}", "Tags", tags), NULL, err);
+        rc = group_retag(call, err);
     }
     if (rc == 0 && resource_changed(call, "TargetGroupARNs")) {
         json_t *before = json_object_get(call->previous, "TargetGroupARNs");
@@ -209,7 +234,13 @@ static int alarm_create(struct resource_call *call, struct error *err)
 
 static int alarm_update(struct resource_call *call, struct error *err)
 {
-    return alarm_put(call, call->physical, err);
+    int rc = alarm_put(call, call->physical, err); /* Leaves the tags of one that is there. */
+
+    return rc != 0 ? rc
+                   : resource_retag(
+                         call, "cloudwatch", "TagResource", "UntagResource", "ResourceARN",
+                         json_string(ctx_arn(call->ctx, "cloudwatch", "alarm:%s", call->physical)),
+                         err);
 }
 
 static int alarm_delete(struct resource_call *call, struct error *err)
@@ -219,10 +250,11 @@ static int alarm_delete(struct resource_call *call, struct error *err)
 }
 
 const struct resource_row resources_autoscaling[] = {
-    {"AWS::AutoScaling::AutoScalingGroup", group_create,  NULL, group_update,
-     "AutoScalingGroupName,InstanceId",                                                                group_delete, group_gone},
-    {"AWS::AutoScaling::ScalingPolicy",    policy_create, NULL, policy_update, "AutoScalingGroupName",
-     policy_delete,                                                                                                  NULL      },
-    {"AWS::CloudWatch::Alarm",             alarm_create,  NULL, alarm_update,  "AlarmName",            alarm_delete, NULL      },
-    {NULL,                                 NULL,          NULL, NULL,          NULL,                   NULL,         NULL      },
+    {"AWS::AutoScaling::AutoScalingGroup", group_create, NULL,                              group_update,
+     "AutoScalingGroupName,InstanceId",                                                                                                 group_delete,                                     group_gone,                                                    true},
+    {"AWS::AutoScaling::ScalingPolicy",                                    policy_create,                NULL, policy_update, "AutoScalingGroupName",
+     policy_delete,                                   NULL                                                                                                                                                                                                                                     },
+    {"AWS::CloudWatch::Alarm",                                    alarm_create,                         NULL,           alarm_update,  "AlarmName", alarm_delete,                                     NULL,
+     true},
+    {NULL,                                 NULL,                                             NULL,                                                                           NULL,                                                          NULL,                               NULL, NULL},
 };

@@ -41,14 +41,8 @@ static int attributes(struct resource_call *call, const char *action, const char
 
 static int retag(struct resource_call *call, struct error *err)
 {
-    json_t *tags = json_object_get(call->properties, "Tags");
-
-    if (!resource_changed(call, "Tags") || json_array_size(tags) == 0) {
-        return 0;
-    }
-    return resource_call(call, "elbv2", "AddTags",
-                         json_pack("{s:[s], s:O}", "ResourceArns", call->physical, "Tags", tags),
-                         NULL, err);
+    return resource_retag(call, "elbv2", "AddTags", "RemoveTags", "ResourceArns",
+                          json_pack("[s]", call->physical), err);
 }
 
 static int delete_by(struct resource_call *call, const char *action, const char *member,
@@ -223,8 +217,11 @@ static int listener_update(struct resource_call *call, struct error *err)
 {
     json_t *in = resource_all_but(call, "LoadBalancerArn,Tags");
 
+    int rc;
+
     json_object_set_new(in, "ListenerArn", json_string(call->physical));
-    return resource_call(call, "elbv2", "ModifyListener", in, NULL, err);
+    rc = resource_call(call, "elbv2", "ModifyListener", in, NULL, err);
+    return rc != 0 ? rc : retag(call, err);
 }
 
 static int listener_delete(struct resource_call *call, struct error *err)
@@ -233,11 +230,11 @@ static int listener_delete(struct resource_call *call, struct error *err)
 }
 
 const struct resource_row resources_elbv2[] = {
-    {"AWS::ElasticLoadBalancingV2::LoadBalancer", balancer_create,     balancer_ready, balancer_update,
-     "Name,Scheme,Type",                                                                                          balancer_delete,     NULL},
-    {"AWS::ElasticLoadBalancingV2::TargetGroup",  target_group_create, NULL,           target_group_update,
-     "Name,Port,Protocol,ProtocolVersion,TargetType,VpcId",                                                       target_group_delete, NULL},
-    {"AWS::ElasticLoadBalancingV2::Listener",     listener_create,     NULL,           listener_update,
-     "LoadBalancerArn",                                                                                           listener_delete,     NULL},
-    {NULL,                                        NULL,                NULL,           NULL,                NULL, NULL,                NULL},
+    {"AWS::ElasticLoadBalancingV2::LoadBalancer", balancer_create, balancer_ready,                                balancer_update,
+     "Name,Scheme,Type",                                                                                                                                                balancer_delete,                                                             NULL, true},
+    {"AWS::ElasticLoadBalancingV2::TargetGroup",                                           target_group_create,                 NULL, target_group_update,
+     "Name,Port,Protocol,ProtocolVersion,TargetType,VpcId",            target_group_delete,                                                                                                                                                                                          NULL,                                                                                                                                                                true},
+    {"AWS::ElasticLoadBalancingV2::Listener",                                       listener_create,                                                      NULL,                                                             listener_update,
+     "LoadBalancerArn", listener_delete, NULL,                                                                                                                                                                                                                                    true},
+    {NULL,                                       NULL,                                                  NULL,                                                                                               NULL,                                                                                                                NULL,                                                                                                    NULL,                                                                                                                          NULL},
 };

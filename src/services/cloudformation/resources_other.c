@@ -59,12 +59,15 @@ static int table_ready(struct resource_call *call, bool *done, struct error *err
 
 static int table_update(struct resource_call *call, struct error *err)
 {
-    json_t *in = resource_pick(call, "BillingMode,ProvisionedThroughput");
+    json_t *in;
+    int rc = resource_retag(call, "dynamodb", "TagResource", "UntagResource", "ResourceArn",
+                            json_string(ctx_arn(call->ctx, "dynamodb", "table/%s", call->physical)),
+                            err);
 
-    if (!resource_changed(call, "BillingMode,ProvisionedThroughput")) {
-        json_decref(in);
-        return 0;
+    if (rc != 0 || !resource_changed(call, "BillingMode,ProvisionedThroughput")) {
+        return rc;
     }
+    in = resource_pick(call, "BillingMode,ProvisionedThroughput");
     json_object_set_new(in, "TableName", json_string(call->physical));
     return resource_call(call, "dynamodb", "UpdateTable", in, NULL, err);
 }
@@ -188,6 +191,16 @@ static int role_update(struct resource_call *call, struct error *err)
     int rc = drop_inline(call, call->previous, err);
 
     if (rc == 0) {
+        rc = resource_retag(call, "iam", "TagRole", "UntagRole", "RoleName",
+                            json_string(call->physical), err);
+    }
+    if (rc == 0 && resource_changed(call, "Description,MaxSessionDuration")) {
+        json_t *in = resource_pick(call, "Description,MaxSessionDuration");
+
+        json_object_set_new(in, "RoleName", json_string(call->physical));
+        rc = resource_call(call, "iam", "UpdateRole", in, NULL, err);
+    }
+    if (rc == 0) {
         rc = put_inline(call, call->physical, err);
     }
     if (rc == 0 && resource_changed(call, "ManagedPolicyArns")) {
@@ -301,25 +314,27 @@ static json_t *group_query(struct resource_call *call)
                      document(body));
 }
 
+static json_t *tag_map(const struct resource_call *call)
+{
+    json_t *map = json_object(), *tag;
+    size_t index;
+
+    json_array_foreach(json_object_get(call->properties, "Tags"), index, tag)
+    {
+        json_object_set(map, json_string_value(json_object_get(tag, "Key")),
+                        json_object_get(tag, "Value"));
+    }
+    return map;
+}
+
 static int resource_group_create(struct resource_call *call, struct error *err)
 {
     json_t *in = resource_pick(call, "Name,Description");
-    json_t *tags = json_object_get(call->properties, "Tags");
-    json_t *out, *tag;
-    size_t index;
+    json_t *out;
     int rc;
 
     json_object_set_new(in, "ResourceQuery", group_query(call));
-    if (tags != NULL) {
-        json_t *map = json_object();
-
-        json_array_foreach(tags, index, tag)
-        {
-            json_object_set(map, json_string_value(json_object_get(tag, "Key")),
-                            json_object_get(tag, "Value"));
-        }
-        json_object_set_new(in, "Tags", map);
-    }
+    json_object_set_new(in, "Tags", tag_map(call));
     rc = resource_call(call, "resourcegroups", "CreateGroup", in, &out, err);
     if (rc == 0) {
         call->new_physical = mem_strdup(resource_at(out, "Group.Name"));
@@ -329,12 +344,40 @@ static int resource_group_create(struct resource_call *call, struct error *err)
     return rc;
 }
 
+static int resource_group_retag(struct resource_call *call, struct error *err)
+{
+    const char *arn = ctx_arn(call->ctx, "resource-groups", "group/%s", call->physical);
+    json_t *now = tag_map(call), *gone = resource_tags_gone(call);
+    int rc = 0;
+
+    if (json_object_size(now) > 0 && resource_changed(call, "Tags")) {
+        rc = resource_call(call, "resourcegroups", "Tag",
+                           json_pack("{s:s, s:O}", "Arn", arn, "Tags", now), NULL, err);
+    }
+    if (rc == 0 && json_array_size(gone) > 0) {
+        rc = resource_call(call, "resourcegroups", "Untag",
+                           json_pack("{s:s, s:O}", "Arn", arn, "Keys", gone), NULL, err);
+    }
+    json_decref(now);
+    json_decref(gone);
+    return rc;
+}
+
 static int resource_group_update(struct resource_call *call, struct error *err)
 {
-    return resource_call(
+    const char *description = resource_text(call, "Description");
+    int rc = resource_call(
         call, "resourcegroups", "UpdateGroupQuery",
         json_pack("{s:s, s:o}", "GroupName", call->physical, "ResourceQuery", group_query(call)),
         NULL, err);
+
+    if (rc == 0 && resource_changed(call, "Description")) {
+        rc = resource_call(call, "resourcegroups", "UpdateGroup",
+                           json_pack("{s:s, s:s}", "GroupName", call->physical, "Description",
+                                     description == NULL ? "" : description),
+                           NULL, err);
+    }
+    return rc != 0 ? rc : resource_group_retag(call, err);
 }
 
 static int resource_group_delete(struct resource_call *call, struct error *err)
@@ -344,12 +387,12 @@ static int resource_group_delete(struct resource_call *call, struct error *err)
 }
 
 const struct resource_row resources_other[] = {
-    {"AWS::DynamoDB::Table",       table_create,          table_ready, table_update,
-     "TableName,KeySchema,AttributeDefinitions",                                                                          table_delete, table_gone},
-    {"AWS::IAM::Role",             role_create,           NULL,        role_update,           "RoleName,Path",            role_delete,  NULL      },
-    {"AWS::IAM::InstanceProfile",  profile_create,        NULL,        profile_update,        "InstanceProfileName,Path",
-     profile_delete,                                                                                                                    NULL      },
-    {"AWS::ResourceGroups::Group", resource_group_create, NULL,        resource_group_update, "Name",
-     resource_group_delete,                                                                                                             NULL      },
-    {NULL,                         NULL,                  NULL,        NULL,                  NULL,                       NULL,         NULL      },
+    {"AWS::DynamoDB::Table", table_create, table_ready,    table_update,
+     "TableName,KeySchema,AttributeDefinitions",                                                                      table_delete,                          table_gone,           true},
+    {"AWS::IAM::Role",                      role_create,                   NULL, role_update, "RoleName,Path",                       role_delete,                                             NULL,                                true},
+    {"AWS::IAM::InstanceProfile",                  profile_create,                              NULL,                  profile_update,         "InstanceProfileName,Path",
+     profile_delete,               NULL},
+    {"AWS::ResourceGroups::Group",                  resource_group_create,                              NULL,                 resource_group_update, "Name",
+     resource_group_delete,NULL,                                true},
+    {NULL,                  NULL,                          NULL,                                        NULL,                                                           NULL,                                                                       NULL,                                                                                             NULL                                      },
 };

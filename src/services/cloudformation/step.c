@@ -79,3 +79,34 @@ void step_fail(struct ctx *ctx, struct stack *stack, struct stack_resource *reso
     step_set_phase(ctx, resource, PHASE_FAILED);
     step_mark(ctx, stack, resource, what, "FAILED", reason);
 }
+
+void step_add_stack_tags(const struct stack *stack, const struct resource_row *row,
+                         json_t *properties)
+{
+    json_t *given = json_object_get(properties, "Tags"), *tags, *tag;
+    size_t index;
+
+    if (!row->tagged || stack->tags_count == 0) {
+        return;
+    }
+    tags = json_is_array(given) ? json_deep_copy(given) : json_array();
+    for (size_t i = 0; i < stack->tags_count; i++) {
+        bool own = false;
+
+        json_array_foreach(given, index, tag)
+        {
+            const char *key = json_string_value(json_object_get(tag, "Key"));
+
+            own |= key != NULL && strcmp(key, stack->tags[i].key) == 0;
+        }
+        if (own) {
+            continue;
+        }
+        tag = json_pack("{s:s, s:s}", "Key", stack->tags[i].key, "Value", stack->tags[i].value);
+        if (strcmp(row->type, "AWS::AutoScaling::AutoScalingGroup") == 0) {
+            json_object_set_new(tag, "PropagateAtLaunch", json_true());
+        }
+        json_array_append_new(tags, tag);
+    }
+    json_object_set_new(properties, "Tags", tags);
+}

@@ -24,6 +24,10 @@ void step_mark(struct ctx *ctx, struct stack *stack, struct stack_resource *reso
 void step_fail(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
                const char *what, const char *reason);
 
+/* What the stack is tagged with is on its resources, too, unless they say otherwise. */
+void step_add_stack_tags(const struct stack *stack, const struct resource_row *row,
+                         json_t *properties);
+
 /* step_apply.c: start and ask, in the template's order. True when nothing is left to do; *@failed
  * when something went wrong. */
 bool step_apply_all(struct ctx *ctx, struct stack *stack, bool *failed);

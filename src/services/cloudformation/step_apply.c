@@ -105,6 +105,7 @@ static void start_apply(struct ctx *ctx, struct stack *stack, struct stack_resou
         step_fail(ctx, stack, resource, step_verb(stack), err.message);
         return;
     }
+    step_add_stack_tags(stack, row, properties);
     if (resource->physical != NULL && !resource->torn && json_equal(properties, before)) {
         step_set_phase(ctx, resource, PHASE_DONE);
         json_decref(before);
