@@ -2,11 +2,11 @@
 # Install what the tests need, build, run every test. Needs root: real containers are part of it.
 #
 #   sudo ./test.sh             everything (under 25 minutes on two cores)
-#   sudo ./test.sh unit sim    only these steps: unit asan clang sim lxc crash fuzz
+#   sudo ./test.sh unit sim    only these steps: unit asan clang sim terraform lxc crash fuzz
 #   sudo ./test.sh valgrind nightly   what only tools/nightly.sh runs
 set -u
 cd "$(dirname "$0")"
-steps=${*:-unit asan clang sim lxc crash fuzz}
+steps=${*:-unit asan clang sim terraform lxc crash fuzz}
 passed=0 failed=0
 export PYTHONDONTWRITEBYTECODE=1
 # Debian's python3, boto3 and AWS CLI, whatever else this machine has.
@@ -112,8 +112,9 @@ for step in $steps; do
     asan) run "ASan+UBSan build" build build-asan --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false &&
         run "unit tests, sanitized" unit build-asan ;;
     clang) run "clang's warnings" env CC=clang bash -c '[ -f build-clang/build.ninja ] || meson setup build-clang --buildtype=debug > /dev/null; ninja -C build-clang' ;;
-    sim) run "end to end, sim" e2e "not lxc and not crash and not nightly"
-        run "end to end, sim, newest clients" newest "not lxc and not crash and not nightly" ;;
+    sim) run "end to end, sim" e2e "not lxc and not crash and not nightly and not terraform"
+        run "end to end, sim, newest clients" newest "not lxc and not crash and not nightly and not terraform" ;;
+    terraform) run "Terraform" e2e "terraform and not nightly" -rs ;;
     lxc) run "end to end, containers" e2e "lxc and not crash and not nightly" ;;
     crash) run "crash rounds" e2e "crash and not nightly" ;;
     valgrind) run "unit tests under valgrind" under_valgrind ;;

@@ -430,6 +430,14 @@ void act_image_gone(struct ctx *ctx, const char *id);
 
 /* publish.c: ports of public addresses, for clients on this host. @*known is what was asked for
  * last; nothing is asked for again. */
+/* rules.c: what rules_modify.c needs, too. Texts that were read are in the arena. */
+void rule_close(struct rule *rule);
+int rule_read_protocol(struct ctx *ctx, const struct doc *in, struct rule *like, struct error *err);
+int rule_read_cidr(struct ctx *ctx, const char *text, char **cidr, struct error *err);
+/* The index of the group's rule that is like @rule; rules_count: none is. */
+size_t rule_find(const struct group *group, const struct rule *rule);
+/* "peer: 0.0.0.0/0, TCP, from port: 22, to port: 22, ALLOW" */
+const char *rule_text(struct ctx *ctx, const struct rule *rule);
 void publish_vpc(struct control *control, const char *vpc, uint64_t *known);
 /* acts.c: that failed; asked for again in a while. */
 void acts_unpublished(struct control *control, const char *vpc);

@@ -11,7 +11,7 @@
 
 #define RULES_PER_GROUP_MAX 120 /* AWS's default is 60 each way. */
 
-static void rule_close(struct rule *rule)
+void rule_close(struct rule *rule)
 {
     free(rule->id);
     free(rule->protocol);
@@ -61,8 +61,7 @@ static const struct {
     {"all", "-1"    },
 };
 
-static int read_protocol(struct ctx *ctx, const struct doc *in, struct rule *like,
-                         struct error *err)
+int rule_read_protocol(struct ctx *ctx, const struct doc *in, struct rule *like, struct error *err)
 {
     struct slice text = doc_text(in, M_IpProtocol);
     int64_t number;
@@ -108,7 +107,7 @@ static int read_protocol(struct ctx *ctx, const struct doc *in, struct rule *lik
     return 0;
 }
 
-static int read_cidr(struct ctx *ctx, const char *text, char **cidr, struct error *err)
+int rule_read_cidr(struct ctx *ctx, const char *text, char **cidr, struct error *err)
 {
     char normal[ADDRESS_TEXT_BYTES];
     struct network network;
@@ -153,12 +152,12 @@ static int read_permission(struct ctx *ctx, const struct group *group, const str
 {
     struct rule like = {.egress = egress};
     size_t before = rules->count;
-    int rc = read_protocol(ctx, in, &like, err);
+    int rc = rule_read_protocol(ctx, in, &like, err);
 
     for (size_t i = 0; rc == 0 && i < doc_count(in, M_IpRanges); i++) {
         const struct doc *peer = doc_at(in, M_IpRanges, i);
 
-        rc = read_cidr(ctx, doc_z(peer, M_CidrIp), &add(ctx, rules, &like, peer)->cidr, err);
+        rc = rule_read_cidr(ctx, doc_z(peer, M_CidrIp), &add(ctx, rules, &like, peer)->cidr, err);
     }
     for (size_t i = 0; rc == 0 && i < doc_count(in, M_Ipv6Ranges); i++) {
         const struct doc *peer = doc_at(in, M_Ipv6Ranges, i);
@@ -210,10 +209,10 @@ static int read_rules(struct ctx *ctx, const struct group *group, const struct d
             add(ctx, rules, &like, NULL)->group = peer->id;
             return 0;
         }
-        rc = read_protocol(ctx, in, &like, err);
+        rc = rule_read_protocol(ctx, in, &like, err);
         return rc != 0
                    ? rc
-                   : read_cidr(ctx, doc_z(in, M_CidrIp), &add(ctx, rules, &like, NULL)->cidr, err);
+                   : rule_read_cidr(ctx, doc_z(in, M_CidrIp), &add(ctx, rules, &like, NULL)->cidr, err);
     }
     return rc;
 }
@@ -230,7 +229,7 @@ static bool rules_equal(const struct rule *a, const struct rule *b)
            texts_equal(a->list, b->list) && texts_equal(a->group, b->group);
 }
 
-static size_t find_rule(const struct group *group, const struct rule *rule)
+size_t rule_find(const struct group *group, const struct rule *rule)
 {
     size_t i = 0;
 
@@ -241,7 +240,7 @@ static size_t find_rule(const struct group *group, const struct rule *rule)
 }
 
 /* "peer: 0.0.0.0/0, TCP, from port: 22, to port: 22, ALLOW" */
-static const char *rule_text(struct ctx *ctx, const struct rule *rule)
+const char *rule_text(struct ctx *ctx, const struct rule *rule)
 {
     const char *peer = rule->cidr != NULL ? rule->cidr : rule->cidr6;
     char protocol[16];
@@ -328,7 +327,7 @@ static int authorize_rules(struct ctx *ctx, const struct doc *in, struct doc *ou
                          "Either 'ipPermissions' or 'securityGroupRuleIds' should be provided.");
     }
     for (size_t i = 0; i < rules.count; i++) {
-        bool twin = find_rule(group, &rules.items[i]) < group->rules_count;
+        bool twin = rule_find(group, &rules.items[i]) < group->rules_count;
 
         for (size_t j = 0; j < i; j++) {
             twin |= rules_equal(&rules.items[i], &rules.items[j]);
@@ -388,7 +387,7 @@ static int find_revoked(struct ctx *ctx, const struct group *group, const struct
     int rc = read_rules(ctx, group, in, egress, &rules, err);
 
     for (size_t i = 0; rc == 0 && i < rules.count; i++) {
-        size_t index = find_rule(group, &rules.items[i]);
+        size_t index = rule_find(group, &rules.items[i]);
 
         if (index == group->rules_count) {
             return error_api(err, "InvalidPermission.NotFound",

@@ -74,6 +74,13 @@ struct iam_identity *iam_role(const struct iam *iam, const char *name);
 struct iam_profile *iam_profile(const struct iam *iam, const char *name);
 /* NoSuchEntity in AWS's words. */
 int iam_find_user(struct ctx *ctx, const char *name, struct iam_identity **user, struct error *err);
+/* The profile that @in's InstanceProfileName says. */
+int iam_find_profile(struct ctx *ctx, const struct doc *in, struct iam_profile **profile,
+                     struct error *err);
+/* tags.c: of whatever has @arn. May @in's Tags be added? */
+int iam_tags_check(const struct ctx *ctx, const char *arn, const struct doc *in, struct error *err);
+void iam_tags_add(struct ctx *ctx, const char *arn, const struct doc *in);
+void iam_tags_describe(struct ctx *ctx, const char *arn, struct doc *row);
 int iam_find_role(struct ctx *ctx, const char *name, struct iam_identity **role, struct error *err);
 /* "iam:..." an ARN of this account. malloc()ed. */
 char *iam_make_arn(const struct ctx *ctx, const char *type, const char *path, const char *name);

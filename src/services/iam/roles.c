@@ -11,27 +11,6 @@
 
 #define SESSION_S_DEFAULT 3600
 
-static void add_tags(struct ctx *ctx, const char *arn, const struct doc *in)
-{
-    for (size_t i = 0; i < doc_count(in, M_Tags); i++) {
-        const struct doc *tag = doc_at(in, M_Tags, i);
-
-        ctx_tag_put(ctx, arn, doc_z(tag, M_Key), doc_z(tag, M_Value));
-    }
-}
-
-static void describe_tags(struct ctx *ctx, const char *arn, struct doc *row)
-{
-    const struct tags *tags = tags_of(&ctx->control->tags, arn);
-
-    for (size_t i = 0; i < tags->count; i++) {
-        struct doc *tag = doc_add_struct(row, M_Tags);
-
-        doc_set_z(tag, M_Key, tags->items[i].key);
-        doc_set_z(tag, M_Value, tags->items[i].value);
-    }
-}
-
 void iam_describe_role(struct ctx *ctx, const struct iam_identity *role, struct doc *row)
 {
     doc_set_z(row, M_Path, role->path);
@@ -42,7 +21,7 @@ void iam_describe_role(struct ctx *ctx, const struct iam_identity *role, struct 
     iam_set_document(row, M_AssumeRolePolicyDocument, role->trust);
     doc_set_z(row, M_Description, role->description);
     doc_set_int(row, M_MaxSessionDuration, role->max_session_s);
-    describe_tags(ctx, role->arn, row);
+    iam_tags_describe(ctx, role->arn, row);
 }
 
 int iam_create_role(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
@@ -82,7 +61,7 @@ int iam_create_role(struct ctx *ctx, const struct doc *in, struct doc *out, stru
     role->created_ms = ctx->now_ms;
     iam_index(iam, role);
     iam_changed(ctx, role);
-    add_tags(ctx, role->arn, in);
+    iam_tags_add(ctx, role->arn, in);
     iam_describe_role(ctx, role, doc_set_struct(out, M_Role));
     return 0;
 }
@@ -192,6 +171,22 @@ int iam_update_assume_role_policy(struct ctx *ctx, const struct doc *in, struct 
     return rc;
 }
 
+/* What is not given becomes empty, and an hour, as on AWS. */
+int iam_update_role(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
+{
+    struct iam_identity *role;
+    int rc = iam_find_role(ctx, doc_z(in, M_RoleName), &role, err);
+
+    (void)out;
+    if (rc == 0) {
+        free(role->description);
+        role->description = mem_strdup(doc_z(in, M_Description));
+        role->max_session_s = doc_int_or(in, M_MaxSessionDuration, SESSION_S_DEFAULT);
+        iam_changed(ctx, role);
+    }
+    return rc;
+}
+
 static const struct iam_profile *profile_with_role(const struct iam *iam, const char *role)
 {
     const struct iam_profile *profile;
@@ -245,10 +240,10 @@ static void describe_profile(struct ctx *ctx, const struct iam_profile *profile,
     if (role != NULL) {
         iam_describe_role(ctx, role, doc_add_struct(row, M_Roles));
     }
-    describe_tags(ctx, profile->arn, row);
+    iam_tags_describe(ctx, profile->arn, row);
 }
 
-static int find_profile(struct ctx *ctx, const struct doc *in, struct iam_profile **profile,
+int iam_find_profile(struct ctx *ctx, const struct doc *in, struct iam_profile **profile,
                         struct error *err)
 {
     const char *name = doc_z(in, M_InstanceProfileName);
@@ -303,7 +298,7 @@ int iam_create_instance_profile(struct ctx *ctx, const struct doc *in, struct do
     };
     index_profile(iam, profile, true);
     iam_profile_changed(ctx, profile);
-    add_tags(ctx, profile->arn, in);
+    iam_tags_add(ctx, profile->arn, in);
     describe_profile(ctx, profile, doc_set_struct(out, M_InstanceProfile));
     return 0;
 }
@@ -312,7 +307,7 @@ int iam_get_instance_profile(struct ctx *ctx, const struct doc *in, struct doc *
                              struct error *err)
 {
     struct iam_profile *profile;
-    int rc = find_profile(ctx, in, &profile, err);
+    int rc = iam_find_profile(ctx, in, &profile, err);
 
     if (rc == 0) {
         describe_profile(ctx, profile, doc_set_struct(out, M_InstanceProfile));
@@ -324,7 +319,7 @@ int iam_delete_instance_profile(struct ctx *ctx, const struct doc *in, struct do
                                 struct error *err)
 {
     struct iam_profile *profile;
-    int rc = find_profile(ctx, in, &profile, err);
+    int rc = iam_find_profile(ctx, in, &profile, err);
 
     (void)out;
     if (rc != 0) {
@@ -379,7 +374,7 @@ int iam_add_role_to_instance_profile(struct ctx *ctx, const struct doc *in, stru
 {
     struct iam_profile *profile;
     struct iam_identity *role;
-    int rc = find_profile(ctx, in, &profile, err);
+    int rc = iam_find_profile(ctx, in, &profile, err);
 
     (void)out;
     if (rc == 0) {
@@ -401,7 +396,7 @@ int iam_remove_role_from_instance_profile(struct ctx *ctx, const struct doc *in,
 {
     const char *name = doc_z(in, M_RoleName);
     struct iam_profile *profile;
-    int rc = find_profile(ctx, in, &profile, err);
+    int rc = iam_find_profile(ctx, in, &profile, err);
 
     (void)out;
     if (rc == 0 && (profile->role == NULL || strcmp(profile->role, name) != 0)) {
