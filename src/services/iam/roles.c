@@ -108,51 +108,6 @@ int iam_update_role(struct ctx *ctx, const struct doc *in, struct doc *out, stru
     return 0;
 }
 
-int iam_tag_role(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
-{
-    struct iam_identity *role;
-    size_t more = 0;
-    int rc = iam_find_role(ctx, doc_z(in, M_RoleName), &role, err);
-
-    (void)out;
-    if (rc != 0) {
-        return rc;
-    }
-    for (size_t i = 0; i < doc_count(in, M_Tags); i++) {
-        more +=
-            tags_value(&ctx->control->tags, role->arn, doc_z(doc_at(in, M_Tags, i), M_Key)) == NULL;
-    }
-    if (tags_of(&ctx->control->tags, role->arn)->count + more > TAGS_PER_RESOURCE_MAX) {
-        return error_api(err, "LimitExceeded", "The number of tags has reached the maximum limit.");
-    }
-    add_tags(ctx, role->arn, in);
-    return 0;
-}
-
-int iam_untag_role(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
-{
-    struct iam_identity *role;
-    int rc = iam_find_role(ctx, doc_z(in, M_RoleName), &role, err);
-
-    (void)out;
-    for (size_t i = 0; rc == 0 && i < doc_count(in, M_TagKeys); i++) {
-        ctx_tag_remove(ctx, role->arn, doc_z_at(in, M_TagKeys, i));
-    }
-    return rc;
-}
-
-int iam_list_role_tags(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
-{
-    struct iam_identity *role;
-    int rc = iam_find_role(ctx, doc_z(in, M_RoleName), &role, err);
-
-    if (rc == 0) {
-        describe_tags(ctx, role->arn, out);
-        rc = iam_page(ctx, in, out, "ListRoleTags", M_Tags, err);
-    }
-    return rc;
-}
-
 int iam_update_assume_role_policy(struct ctx *ctx, const struct doc *in, struct doc *out,
                                   struct error *err)
 {
@@ -166,22 +121,6 @@ int iam_update_assume_role_policy(struct ctx *ctx, const struct doc *in, struct 
     if (rc == 0) {
         free(role->trust);
         role->trust = mem_strdup(doc_z(in, M_PolicyDocument));
-        iam_changed(ctx, role);
-    }
-    return rc;
-}
-
-/* What is not given becomes empty, and an hour, as on AWS. */
-int iam_update_role(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
-{
-    struct iam_identity *role;
-    int rc = iam_find_role(ctx, doc_z(in, M_RoleName), &role, err);
-
-    (void)out;
-    if (rc == 0) {
-        free(role->description);
-        role->description = mem_strdup(doc_z(in, M_Description));
-        role->max_session_s = doc_int_or(in, M_MaxSessionDuration, SESSION_S_DEFAULT);
         iam_changed(ctx, role);
     }
     return rc;
