@@ -86,10 +86,10 @@ void step_add_stack_tags(const struct stack *stack, const struct resource_row *r
     json_t *given = json_object_get(properties, "Tags"), *tags, *tag;
     size_t index;
 
-    if (!row->tagged || stack->tags_count == 0) {
-        return;
+    if (!row->tagged || stack->tags_count == 0 || (given != NULL && !json_is_array(given))) {
+        return; /* What is no list is for the service to refuse. */
     }
-    tags = json_is_array(given) ? json_deep_copy(given) : json_array();
+    tags = given == NULL ? json_array() : json_deep_copy(given);
     for (size_t i = 0; i < stack->tags_count; i++) {
         bool own = false;
 
