@@ -262,10 +262,9 @@ static void begin_cleanup(struct ctx *ctx, struct stack *stack, enum stack_statu
     stack_set_status(ctx, stack, status, NULL);
     for (size_t i = 0; i < stack->resources_count; i++) {
         struct stack_resource *resource = &stack->resources[i];
-        bool removed = !stack_wants(stack, resource->logical);
 
         step_set_phase(ctx, resource,
-                       removed || resource->old_physical != NULL ? PHASE_WAITING : PHASE_DONE);
+                       stack_wants(stack, resource->logical) ? PHASE_DONE : PHASE_WAITING);
     }
 }
 
@@ -302,21 +301,17 @@ static void step_update(struct ctx *ctx, struct stack *stack)
 
 static void step_cleanup(struct ctx *ctx, struct stack *stack)
 {
-    bool waiting = false, failed;
+    bool failed, done = step_delete_all(ctx, stack, &failed);
 
-    for (size_t i = 0; i < stack->resources_count; i++) {
+    /* What was replaced may be held by what is removed: neither waits for all of the other. */
+    for (size_t i = stack->resources_count; i-- > 0;) {
         struct stack_resource *resource = &stack->resources[i];
 
-        if (resource->old_physical == NULL) {
-            continue;
-        }
-        if (!step_delete_replaced(ctx, stack, resource)) {
-            waiting = true;
-        } else if (stack_wants(stack, resource->logical)) {
-            step_set_phase(ctx, resource, PHASE_DONE);
+        if (resource->old_physical != NULL && !step_delete_replaced(ctx, stack, resource)) {
+            done = false;
         }
     }
-    if (waiting || !step_delete_all(ctx, stack, &failed)) {
+    if (!done) {
         return;
     }
     for (size_t i = stack->resources_count; i-- > 0;) {
