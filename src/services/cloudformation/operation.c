@@ -193,9 +193,10 @@ static void finish_delete(struct ctx *ctx, struct stack *stack)
 static void step_delete(struct ctx *ctx, struct stack *stack)
 {
     bool rollback = stack->status == STACK_ROLLBACK_IN_PROGRESS;
-    bool failed;
+    bool failed, done = step_delete_all(ctx, stack, &failed);
 
-    if (!step_delete_all(ctx, stack, &failed)) {
+    done = step_delete_replaced(ctx, stack) && done;
+    if (!done) {
         return;
     }
     if (failed) {
@@ -207,6 +208,23 @@ static void step_delete(struct ctx *ctx, struct stack *stack)
         return;
     }
     finish_delete(ctx, stack);
+}
+
+/* The oldest that was replaced takes its place again; what had it is to be deleted, if it is there.
+ */
+static void swap_back(struct stack_resource *resource)
+{
+    const struct replaced now = {resource->physical, resource->properties, resource->attributes};
+    struct replaced *first = &resource->replaced[0];
+
+    resource->physical = first->physical;
+    resource->properties = first->properties;
+    resource->attributes = first->attributes;
+    resource->torn = false;
+    *first = now;
+    if (now.physical == NULL) {
+        stack_replaced_remove(resource, 0);
+    }
 }
 
 /* Back to the template and parameters from before the update; what it replaced is swapped in again,
@@ -233,15 +251,9 @@ static void begin_update_rollback(struct ctx *ctx, struct stack *stack)
     }
     for (size_t i = 0; i < stack->resources_count; i++) {
         struct stack_resource *resource = &stack->resources[i];
-        char *replacement = resource->physical, *properties;
 
-        if (resource->old_physical != NULL) {
-            resource->physical = resource->old_physical;
-            resource->old_physical = replacement;
-            properties = resource->properties; /* The replacement is deleted by what it has. */
-            resource->properties = resource->previous;
-            resource->previous = properties;
-            resource->torn = false;
+        if (resource->replaced_count > 0) {
+            swap_back(resource);
         }
     }
     all_to(ctx, stack, PHASE_WAITING);
@@ -304,13 +316,7 @@ static void step_cleanup(struct ctx *ctx, struct stack *stack)
     bool failed, done = step_delete_all(ctx, stack, &failed);
 
     /* What was replaced may be held by what is removed: neither waits for all of the other. */
-    for (size_t i = stack->resources_count; i-- > 0;) {
-        struct stack_resource *resource = &stack->resources[i];
-
-        if (resource->old_physical != NULL && !step_delete_replaced(ctx, stack, resource)) {
-            done = false;
-        }
-    }
+    done = step_delete_replaced(ctx, stack) && done;
     if (!done) {
         return;
     }

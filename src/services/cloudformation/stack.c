@@ -39,14 +39,21 @@ static const struct record_field key_value_fields[] = {
 };
 const struct record key_value_record = RECORD(struct key_value, key_value_fields);
 
+static const struct record_field replaced_fields[] = {
+    RECORD_TEXT(struct replaced, physical),
+    RECORD_TEXT(struct replaced, properties),
+    RECORD_TEXT(struct replaced, attributes),
+};
+static const struct record replaced_record = RECORD(struct replaced, replaced_fields);
+
 static const struct record_field resource_fields[] = {
     RECORD_TEXT(struct stack_resource, logical),
     RECORD_TEXT(struct stack_resource, type),
     RECORD_TEXT(struct stack_resource, physical),
-    RECORD_TEXT(struct stack_resource, old_physical),
     RECORD_TEXT(struct stack_resource, properties),
     RECORD_TEXT(struct stack_resource, previous),
     RECORD_TEXT(struct stack_resource, attributes),
+    RECORD_LIST(struct stack_resource, replaced, replaced_record),
     RECORD_TEXT(struct stack_resource, status),
     RECORD_TEXT(struct stack_resource, status_reason),
     RECORD_TEXTS(struct stack_resource, depends),
@@ -265,6 +272,15 @@ void stack_resource_remove(struct stack *stack, struct stack_resource *resource)
     record_close(&resource_record, resource);
     stack->resources_count--;
     memmove(resource, resource + 1, (stack->resources_count - index) * sizeof(*resource));
+}
+
+void stack_replaced_remove(struct stack_resource *resource, size_t index)
+{
+    struct replaced *replaced = &resource->replaced[index];
+
+    record_close(&replaced_record, replaced);
+    resource->replaced_count--;
+    memmove(replaced, replaced + 1, (resource->replaced_count - index) * sizeof(*replaced));
 }
 
 /* Ref and GetAtt. */

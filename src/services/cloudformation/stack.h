@@ -51,15 +51,21 @@ struct key_value {
 
 extern const struct record key_value_record;
 
+/* A physical resource that another has taken the place of; texts as in struct stack_resource. */
+struct replaced {
+    char *physical, *properties, *attributes;
+};
+
 struct stack_resource {
     char *logical;
     char *type;
-    char *physical;     /* NULL: not there. */
-    char *old_physical; /* What an update replaced; deleted in the cleanup. */
-    char *properties;   /* JSON text, evaluated, as last applied. */
-    char *previous;     /* The same before the update under way. */
-    char *attributes;   /* JSON text: what Fn::GetAtt gives, beside what rows compute. */
-    char *status;       /* "CREATE_COMPLETE" */
+    char *physical;            /* NULL: not there. */
+    char *properties;          /* JSON text, evaluated, as last applied. */
+    char *previous;            /* The same before the update under way. */
+    char *attributes;          /* JSON text: what Fn::GetAtt gives, beside what rows compute. */
+    struct replaced *replaced; /* Oldest first: the one to go back to. Deleted in the cleanup. */
+    size_t replaced_count;
+    char *status; /* "CREATE_COMPLETE" */
     char *status_reason;
     char **depends; /* Logical names. */
     size_t depends_count;
@@ -143,6 +149,8 @@ struct stack_resource *stack_resource_find(const struct stack *stack, const char
 struct stack_resource *stack_resource_add(struct stack *stack, const char *logical,
                                           const char *type);
 void stack_resource_remove(struct stack *stack, struct stack_resource *resource);
+/* Forget one that is deleted. */
+void stack_replaced_remove(struct stack_resource *resource, size_t index);
 
 /* How this stack's functions are evaluated, with its template and parameters. */
 struct evaluation stack_evaluation(struct stack *stack);

@@ -61,6 +61,19 @@ static bool must_replace(const struct resource_row *row, const struct resource_c
     return row->update == NULL || resource_changed(call, row->replace);
 }
 
+/* Another is to take its place. */
+static void set_aside(struct stack_resource *resource)
+{
+    resource->replaced =
+        mem_realloc(resource->replaced, resource->replaced_count + 1, sizeof(*resource->replaced));
+    resource->replaced[resource->replaced_count++] = (struct replaced){
+        .physical = resource->physical,
+        .properties = mem_strdup(resource->previous),
+        .attributes = mem_strdup(resource->attributes),
+    };
+    resource->physical = NULL;
+}
+
 static void start_update(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
                          const struct resource_row *row)
 {
@@ -74,9 +87,7 @@ static void start_update(struct ctx *ctx, struct stack *stack, struct stack_reso
             ctx, stack, resource, "UPDATE", "IN_PROGRESS",
             "Requested update requires the creation of a new physical resource; hence creating "
             "one.");
-        free(resource->old_physical);
-        resource->old_physical = resource->physical;
-        resource->physical = NULL;
+        set_aside(resource);
         start_create(ctx, stack, resource, row);
         return;
     }

@@ -162,27 +162,50 @@ bool step_delete_all(struct ctx *ctx, struct stack *stack, bool *failed)
 }
 
 /* The cleanup deletes what was replaced under its old id, then what the template lost. */
-bool step_delete_replaced(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
+static bool delete_replaced(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
+                            const struct replaced *replaced)
 {
     const struct resource_row *row = resource_row_find(resource->type);
-    struct resource_call call = step_call_of(ctx, stack, resource);
+    struct resource_call call = {
+        .ctx = ctx,
+        .stack = stack,
+        .logical = resource->logical,
+        .physical = replaced->physical,
+        .properties = step_parsed(replaced->properties),
+        .previous = json_object(),
+        .attributes = step_parsed(replaced->attributes),
+    };
     struct error err = {0};
-    json_t *now = call.properties;
-    int rc;
+    int rc = row == NULL || row->delete == NULL ? 0 : row->delete (&call, &err);
 
-    call.physical = resource->old_physical;
-    call.properties = call.previous; /* It was made with these. */
-    rc = row == NULL || row->delete == NULL ? 0 : row->delete (&call, &err);
-    call.properties = now;
-    step_close_call(&call, resource);
-    if (rc != 0 && !means_gone(&err)) {
-        if (ctx->wall_ms - resource->phase_since_ms < STEP_STABLE_REAL_MS_MAX && means_wait(&err)) {
-            return false;
-        }
-        log_warn("stack.cleanup stack=%s resource=%s reason=\"%s\"", stack->name, resource->logical,
-                 err.message); /* AWS too leaves it and says so. */
+    json_decref(call.properties);
+    json_decref(call.previous);
+    json_decref(call.attributes);
+    if (rc == 0 || means_gone(&err)) {
+        return true;
     }
-    free(resource->old_physical);
-    resource->old_physical = NULL;
+    if (ctx->wall_ms - resource->phase_since_ms < STEP_STABLE_REAL_MS_MAX && means_wait(&err)) {
+        return false;
+    }
+    log_warn("stack.cleanup stack=%s resource=%s reason=\"%s\"", stack->name, resource->logical,
+             err.message); /* AWS too leaves it and says so. */
     return true;
+}
+
+bool step_delete_replaced(struct ctx *ctx, struct stack *stack)
+{
+    bool done = true;
+
+    for (size_t i = stack->resources_count; i-- > 0;) {
+        struct stack_resource *resource = &stack->resources[i];
+
+        for (size_t j = resource->replaced_count; j-- > 0;) {
+            if (delete_replaced(ctx, stack, resource, &resource->replaced[j])) {
+                stack_replaced_remove(resource, j);
+            } else {
+                done = false;
+            }
+        }
+    }
+    return done;
 }
