@@ -1,6 +1,7 @@
 /* candidate: the microservice. Wiring, signals and the end; the work is in service.c. */
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/schedule.h"
 #include "candidate/access.h"
 #include "candidate/service.h"
 
@@ -252,5 +253,6 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     log_set_level(level);
+    schedule_short_turns();
     return run(&program);
 }

@@ -5,6 +5,7 @@
 #include "api/api.h"
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/schedule.h"
 #include "base/text.h"
 #include "compute/compute.h"
 #include "http/server.h"
@@ -339,6 +340,7 @@ int main(int argc, char **argv)
     log_set_level(level);
     umask(077);
     keep_memory_private();
+    schedule_short_turns();
     signal(SIGPIPE, SIG_IGN);
     musterd.control.loop = uv_default_loop();
     uv_signal_init(musterd.control.loop, &musterd.terminate);
