@@ -92,8 +92,8 @@ program() { [ "$compute" = sim ] && echo "$prefix/bin/musterd" || echo "$prefix/
 
 start_by_systemd()
 {
-    local unit=/etc/systemd/system/muster.service words='' word template=muster.service
-    [ "$compute" != sim ] || template=muster-sim.service
+    local unit=/etc/systemd/system/muster.service words='' word template="muster.service"
+    [ "$compute" != sim ] || template="muster-sim.service"
     for word in "${options[@]}"; do
         words="$words \"$(printf '%s' "$word" | sed 's/[\\"]/\\&/g; s/%/%%/g')\""
     done

@@ -5,7 +5,7 @@
 #   sudo ./test.sh unit sim    only these steps: unit asan clang sim terraform lxc crash fuzz
 #   sudo ./test.sh valgrind nightly   what only tools/nightly.sh runs
 set -u
-cd "$(dirname "$0")"
+cd "$(dirname "$0")" || exit 1
 steps=${*:-unit asan clang sim terraform lxc crash fuzz}
 passed=0 failed=0
 export PYTHONDONTWRITEBYTECODE=1
@@ -106,6 +106,7 @@ if ! run "release build" build build --buildtype=release; then
     exit 1
 fi
 run "the newest clients" tools/clients.sh build/clients
+run "newman" tools/newman.sh build/newman
 for step in $steps; do
     case $step in
     unit) run "unit tests" unit build ;;

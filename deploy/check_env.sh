@@ -23,5 +23,20 @@ good "the service is $candidate"
 image=$(find_base_image) || die "no base image: say which Debian 12 image to use with BASE_IMAGE=ami-..."
 good "the image to bake on is $image"
 
-aws cloudformation validate-template --template-body "file://$here/stack.yaml" > /dev/null
-good "stack.yaml is a valid template; stack $STACK: $(stack_status)"
+case $STACK in
+[a-z][a-z0-9-]*) ;;
+*) die "STACK=$STACK: the name begins with a letter, and has small letters, digits and hyphens" ;;
+esac
+
+if [ "$(deploy_with)" = terraform ]; then
+    [ -n "$terraform" ] || die "DEPLOY_WITH=terraform, but neither terraform nor tofu is installed"
+    good "$("$terraform" version | head -1) makes the stack"
+else
+    aws cloudformation validate-template --template-body "file://$here/stack.yaml" > /dev/null
+    good "CloudFormation makes the stack (Terraform is not installed, or DEPLOY_WITH says so); stack $STACK: $(stack_status)"
+fi
+if command -v packer > /dev/null && [ "${BAKE_WITH:-packer}" = packer ]; then
+    good "$(CHECKPOINT_DISABLE=1 packer version | head -1) bakes the image"
+else
+    good "the image is baked over ssh (Packer is not installed, or BAKE_WITH says so)"
+fi

@@ -1,11 +1,16 @@
-# What the scripts beside this share; read by them, not run. They need nothing but the AWS CLI, curl
-# and ssh, and speak to whatever the AWS CLI speaks to: AWS, or (AWS_ENDPOINT_URL) muster.
+# shellcheck shell=sh
+# What the scripts beside this share; read by them, not run. They speak to whatever the AWS CLI
+# speaks to: AWS, or (AWS_ENDPOINT_URL) muster. The stack is made by Terraform (or OpenTofu) and its
+# image by Packer where these are installed, else by CloudFormation and over ssh.
 #
-#   STACK      the stack's name (candidates)
+#   STACK        the stack's name, 3 to 20 characters (candidates)
+#   DEPLOY_WITH  terraform or cloudformation, whatever is installed
+#   BAKE_WITH    packer or ssh
 #   CANDIDATE  the service's binary (the built or installed one)
 #   BASE_IMAGE the Debian image to bake on (muster's own; on AWS Debian 12's newest)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+status= # wait_stack sets it.
 STACK=${STACK:-candidates}
 export AWS_PAGER=
 
@@ -18,6 +23,12 @@ aws()
 say()
 {
     printf '%s\n' "$*"
+}
+
+# What comes next.
+note()
+{
+    printf 'NOTE: %s\n' "$*"
 }
 
 good()
@@ -61,8 +72,34 @@ stack_status()
     aws cloudformation describe-stacks --stack-name "$STACK" --query 'Stacks[0].StackStatus' 2> /dev/null || echo NONE
 }
 
+terraform=$(command -v terraform || command -v tofu || true)
+
+tf() # COMMAND ARGUMENTS...
+{
+    "$terraform" "-chdir=$here/terraform" "$@"
+}
+
+# terraform or cloudformation: as DEPLOY_WITH says; what made the stack; what is installed.
+deploy_with()
+{
+    if [ -n "${DEPLOY_WITH:-}" ]; then
+        printf '%s\n' "$DEPLOY_WITH"
+    elif [ -n "$terraform" ] && [ -s "$here/terraform/terraform.tfstate" ]; then
+        printf 'terraform\n'
+    elif [ -n "$terraform" ] && [ "$(stack_status)" = NONE ]; then
+        printf 'terraform\n'
+    else
+        printf 'cloudformation\n'
+    fi
+}
+
+# Url, AutoScalingGroupName, TargetGroupArn, TableName, VpcId or BuildSubnetId.
 stack_output()
 {
+    if [ "$(deploy_with)" = terraform ]; then
+        tf output -raw "$(printf '%s' "$1" | sed 's/\([a-z]\)\([A-Z]\)/\1_\2/g' | tr '[:upper:]' '[:lower:]')"
+        return
+    fi
     aws cloudformation describe-stacks --stack-name "$STACK" \
         --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue | [0]"
 }
@@ -94,6 +131,7 @@ tidy_bake()
         "Name=instance-state-name,Values=pending,running,stopping,stopped" \
         --query 'Reservations[].Instances[].InstanceId')
     if [ -n "$ids" ]; then
+        # shellcheck disable=SC2086 # A list of words.
         aws ec2 terminate-instances --instance-ids $ids > /dev/null
     fi
     for id in $ids; do

@@ -2,6 +2,7 @@
 # Does the deployed service work, through its load balancer?
 . "$(dirname "$0")/lib.sh"
 
+# usage: deploy/validate.sh [URL]        at most 5 minutes until the targets are healthy
 url=${1:-$(stack_output Url)} || die "there is no stack $STACK; deploy it with apply.sh"
 name=validation-$(date +%s)
 failed=0
@@ -29,7 +30,8 @@ check() # NAME METHOD PATH WHAT
 
 tries=0
 ask GET /gtg
-while [ "$code" != 200 ] && [ "$tries" -lt 30 ]; do
+[ "$code" = 200 ] || note "waiting for healthy targets"
+while [ "$code" != 200 ] && [ "$tries" -lt 300 ]; do
     tries=$((tries + 1))
     sleep 1
     ask GET /gtg

@@ -4,7 +4,7 @@
 #
 #   MUSTER_CRASH_ROUNDS=20 NIGHTLY_FUZZ_SECONDS=60 tools/nightly.sh      less of it
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 targets=$(find tests/fuzz -name 'fuzz_*.c' | wc -l)
 export MUSTER_CRASH_ROUNDS=${MUSTER_CRASH_ROUNDS:-200}
 # tools/fuzz.sh divides among the targets, and runs as many at once as there are processors.

@@ -7,7 +7,7 @@ output "load_balancer_dns_name" {
   value = aws_lb.service.dns_name
 }
 
-output "autoscaling_group_name" {
+output "auto_scaling_group_name" {
   value = aws_autoscaling_group.service.name
 }
 

@@ -204,14 +204,19 @@ static int format_disk(const char *image, uint32_t slot, int64_t disk_bytes, str
     return rc;
 }
 
+static int mount_loop(const char *image, const char *disk, struct error *err)
+{
+    const char *const argv[] = {"mount", "-o", "loop,noatime,nodev,discard", image, disk, NULL};
+
+    return run_program(argv, SLICE_EMPTY, NULL, err);
+}
+
 /* A sparse ext4 of the size asked for; a plain directory where loop devices are not to be had. What
  * an instance was begun with it keeps: its files are there. */
 static int mount_disk(const struct site *site, const struct warden_instance *instance,
                       uint32_t slot, struct error *err)
 {
     char disk[PATH_BYTES], image[PATH_BYTES], upper[PATH_BYTES];
-    const char *const mount_loop[] = {"mount", "-o", "loop,noatime,nodev,discard",
-                                      image,   disk, NULL};
     bool fresh;
     int rc;
 
@@ -229,7 +234,7 @@ static int mount_disk(const struct site *site, const struct warden_instance *ins
     if (fresh) {
         rc = format_disk(image, slot, instance->disk_bytes, err);
     }
-    if (rc == 0 && run_program(mount_loop, SLICE_EMPTY, NULL, err) != 0) {
+    if (rc == 0 && mount_loop(image, disk, err) != 0) {
         if (!fresh) {
             return ERR_SYSTEM;
         }
@@ -342,7 +347,7 @@ void rootfs_unmount(const struct site *site, const char *id)
 }
 
 /* The upper layer through the inverse map, so that its files have their natural owners again. */
-int rootfs_image(const struct site *site, const char *instance, const char *image,
+static int copy_upper(const struct site *site, const char *instance, const char *image,
                  struct error *err)
 {
     static char layers[LAYERS_MAX][PATH_BYTES];
@@ -412,6 +417,29 @@ int rootfs_image(const struct site *site, const char *instance, const char *imag
     site_path(site, view, "images/%s", image);
     if (rc == 0 && rename(path, view) != 0) {
         rc = error_errno(err, "%s", view);
+    }
+    return rc;
+}
+
+/* A stopped instance's disk is mounted for as long as the copy takes. */
+int rootfs_image(const struct site *site, const char *instance, const char *image,
+                 struct error *err)
+{
+    char disk[PATH_BYTES], file[PATH_BYTES];
+    bool stopped;
+    int rc = 0;
+
+    site_path(site, disk, "instances/%s/disk", instance);
+    site_path(site, file, "instances/%s/disk.img", instance);
+    stopped = !is_mounted(disk) && access(file, F_OK) == 0;
+    if (stopped) {
+        rc = mount_loop(file, disk, err);
+    }
+    if (rc == 0) {
+        rc = copy_upper(site, instance, image, err);
+    }
+    if (stopped && is_mounted(disk) && umount2(disk, 0) != 0) {
+        umount2(disk, MNT_DETACH);
     }
     return rc;
 }

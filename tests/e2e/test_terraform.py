@@ -115,7 +115,7 @@ def test_the_stack_is_made_changed_imported_and_removed(terraform):
     terraform.apply(*NOTHING)
     terraform.is_settled(*NOTHING)
     outputs = terraform.outputs()
-    assert outputs['autoscaling_group_name'] == 'candidates-asg' and outputs['url'].startswith('http://127.65.')
+    assert outputs['auto_scaling_group_name'] == 'candidates-asg' and outputs['url'].startswith('http://127.65.')
 
     terraform.apply(*CHANGED)
     terraform.is_settled(*CHANGED)

@@ -121,7 +121,7 @@ int ec2_image_check(struct ctx *ctx, const char *id, struct error *err)
     return image_need(ctx, id, &image, err);
 }
 
-static bool mine(const struct ctx *ctx, const struct image *image)
+bool image_is_mine(const struct ctx *ctx, const struct image *image)
 {
     return strcmp(image->owner, ctx->control->options.account) == 0;
 }
@@ -143,7 +143,7 @@ static int check_create(struct ctx *ctx, const struct doc *in, struct ec2_instan
                          "AMI names must be between 3 and 128 characters long");
     }
     for (size_t at = 0; (other = thing_next(ctx->control, KIND_IMAGE, &at)) != NULL;) {
-        if (mine(ctx, other) && strcmp(other->name, name) == 0) {
+        if (image_is_mine(ctx, other) && strcmp(other->name, name) == 0) {
             return error_api(err, "InvalidAMIName.Duplicate",
                              "AMI name %s is already in use by AMI %s", name, other->id);
         }
@@ -231,7 +231,7 @@ int ec2_deregister_image(struct ctx *ctx, const struct doc *in, struct doc *out,
     if (rc != 0) {
         return rc;
     }
-    if (!mine(ctx, image)) {
+    if (!image_is_mine(ctx, image)) {
         return error_api_status(err, 403, "AuthFailure", "Not authorized for image:%s", image->id);
     }
     DRY_RUN(in, err)
@@ -436,10 +436,10 @@ static bool admits(struct ctx *ctx, const struct doc *in, const void *thing)
     bool owned = doc_count(in, M_Owners) == 0;
     bool executable = doc_count(in, M_ExecutableUsers) == 0;
 
-    owned |= mine(ctx, image) && doc_list_contains(in, M_Owners, SLICE_LIT("self"));
+    owned |= image_is_mine(ctx, image) && doc_list_contains(in, M_Owners, SLICE_LIT("self"));
     owned |= doc_list_contains(in, M_Owners, slice_z(image->owner));
     owned |= image->alias != NULL && doc_list_contains(in, M_Owners, slice_z(image->alias));
-    executable |= mine(ctx, image) && doc_list_contains(in, M_ExecutableUsers, SLICE_LIT("self"));
+    executable |= image_is_mine(ctx, image) && doc_list_contains(in, M_ExecutableUsers, SLICE_LIT("self"));
     executable |= image->is_public && doc_list_contains(in, M_ExecutableUsers, SLICE_LIT("all"));
     return owned && executable;
 }
@@ -460,6 +460,14 @@ int ec2_describe_images(struct ctx *ctx, const struct doc *in, struct doc *out, 
 
 /* Snapshots. */
 
+/* That of an image which came with muster is its owner's. */
+static const char *snapshot_owner(const struct ctx *ctx, const struct snapshot *snapshot)
+{
+    const struct image *image = thing_get(ctx->control, KIND_IMAGE, snapshot->image);
+
+    return image == NULL ? ctx->control->options.account : image->owner;
+}
+
 static void fill_snapshot(struct ctx *ctx, const void *thing, struct doc *out)
 {
     const struct snapshot *snapshot = thing;
@@ -471,7 +479,7 @@ static void fill_snapshot(struct ctx *ctx, const void *thing, struct doc *out)
     doc_set_z(out, M_State, pending ? "pending" : "completed");
     doc_set_z(out, M_Progress, pending ? "0%" : "100%");
     doc_set_time_ms(out, M_StartTime, snapshot->created_ms);
-    doc_set_z(out, M_OwnerId, ctx->control->options.account);
+    doc_set_z(out, M_OwnerId, snapshot_owner(ctx, snapshot));
     doc_set_z(out, M_Description, snapshot->description);
     doc_set_int(out, M_VolumeSize, snapshot->size_gib);
     doc_set_bool(out, M_Encrypted, snapshot->encrypted);
@@ -484,7 +492,28 @@ FILTER_TEXT(by_snapshot_volume, struct snapshot, volume)
 FILTER_TEXT(by_snapshot_text, struct snapshot, description)
 FILTER_BOOL(by_snapshot_encrypted, struct snapshot, encrypted)
 FILTER_IS(by_snapshot_status, "completed")
-FILTER_OWNER(by_snapshot_owner)
+
+static void by_snapshot_owner(struct ctx *ctx, const void *thing, struct match *match)
+{
+    match_z(match, snapshot_owner(ctx, thing));
+}
+
+/* OwnerIds: accounts, or "self". */
+static bool admits_snapshot(struct ctx *ctx, const struct doc *in, const void *thing)
+{
+    const char *owner = snapshot_owner(ctx, thing);
+    size_t count = doc_count(in, M_OwnerIds);
+    bool admitted = count == 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const char *wanted = doc_z_at(in, M_OwnerIds, i);
+
+        admitted |= strcmp(wanted, owner) == 0 ||
+                    (strcmp(wanted, "self") == 0 &&
+                     strcmp(owner, ctx->control->options.account) == 0);
+    }
+    return admitted;
+}
 
 static const struct filter snapshot_filters[] = {
     {"description", by_snapshot_text     },
@@ -503,7 +532,8 @@ int ec2_describe_snapshots(struct ctx *ctx, const struct doc *in, struct doc *ou
                                            .list = M_Snapshots,
                                            .filters = snapshot_filters,
                                            .filters_count = COUNT_OF(snapshot_filters),
-                                           .fill = fill_snapshot};
+                                           .fill = fill_snapshot,
+                                           .admits = admits_snapshot};
 
     return list_things(ctx, in, out, &listing, err);
 }

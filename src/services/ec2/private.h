@@ -430,6 +430,8 @@ void act_image_gone(struct ctx *ctx, const char *id);
 
 /* publish.c: ports of public addresses, for clients on this host. @*known is what was asked for
  * last; nothing is asked for again. */
+/* image.c: not one that came with muster. */
+bool image_is_mine(const struct ctx *ctx, const struct image *image);
 /* rules.c: what rules_modify.c needs, too. Texts that were read are in the arena. */
 void rule_close(struct rule *rule);
 int rule_read_protocol(struct ctx *ctx, const struct doc *in, struct rule *like, struct error *err);
