@@ -16,6 +16,12 @@ for use in "$@"; do
 done
 missing=
 for package in $wanted; do
+    case $package in
+    *"|"*) # Not needed where the command is.
+        ! command -v "${package#*|}" > /dev/null || continue
+        package=${package%|*}
+        ;;
+    esac
     state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
     [ "$state" = installed ] || missing="$missing $package"
 done
