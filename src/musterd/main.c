@@ -103,8 +103,8 @@ static uint32_t address_block_given(void)
     return (uint32_t)block;
 }
 
-/* An empty directory, or one that musterd has used before: others may not read it from now on, which
- * must not happen to somebody's home or /tmp. */
+/* An empty directory, or one that musterd has used before: others may not read it from now on,
+ * which must not happen to somebody's home or /tmp. */
 static int take_state_dir(const char *directory, struct error *err)
 {
     DIR *stream = opendir(directory);
@@ -307,8 +307,8 @@ static int run(struct musterd *musterd, struct error *err)
     return 0;
 }
 
-/* Secrets are in memory: no core file, no ptrace() and no /proc/PID/{mem,environ} for others, of our
- * own user included. */
+/* Secrets are in memory: no core file, no ptrace() and no /proc/PID/{mem,environ} for others, of
+ * our own user included. */
 static void keep_memory_private(void)
 {
     const struct rlimit none = {0, 0};

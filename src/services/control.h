@@ -47,7 +47,7 @@ struct control_options {
     double vcpu_share;          /* Part of a host core that a vCPU is. */
     bool allow_lan;
     uint32_t address_block; /* Of network/address.h: this state directory's. */
-    const char *endpoint; /* "http://127.0.0.1:4566": for clients on this host. */
+    const char *endpoint;   /* "http://127.0.0.1:4566": for clients on this host. */
 };
 
 struct control {

@@ -24,7 +24,7 @@
 #define WARDEN_TEXT_BYTES 512
 /* As enum compute_listener has them; the last is a netlink socket, for the links' counters. */
 #define WARDEN_VPC_LISTENERS 5
-#define WARDEN_FIRST_FD 100    /* HAProxy's inherited listeners: bind fd@100... */
+#define WARDEN_FIRST_FD 100 /* HAProxy's inherited listeners: bind fd@100... */
 
 enum warden_op {
     WARDEN_INSTANCE = 1, /* struct warden_instance */

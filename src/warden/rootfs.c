@@ -348,7 +348,7 @@ void rootfs_unmount(const struct site *site, const char *id)
 
 /* The upper layer through the inverse map, so that its files have their natural owners again. */
 static int copy_upper(const struct site *site, const char *instance, const char *image,
-                 struct error *err)
+                      struct error *err)
 {
     static char layers[LAYERS_MAX][PATH_BYTES];
     char upper[PATH_BYTES], view[PATH_BYTES], layer[PATH_BYTES], path[PATH_BYTES], from[64];

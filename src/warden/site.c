@@ -17,8 +17,9 @@
 #include <unistd.h>
 
 #define OUTPUT_BYTES_MAX (64 * 1024)
-#define STATE_BYTES_MAX 58 /* HAProxy takes 97 for STATE/haproxy/run/pub-0123456789abcdef0.sock.   \
-                            */
+#define STATE_BYTES_MAX                                                                            \
+    58 /* HAProxy takes 97 for STATE/haproxy/run/pub-0123456789abcdef0.sock.                       \
+        */
 
 void site_path(const struct site *site, char path[PATH_BYTES], const char *format, ...)
 {
@@ -363,8 +364,7 @@ int run_program(const char *const *argv, struct slice input, struct buf *output,
     if (status != 0) {
         struct slice text = slice_trim(buf_slice(&said));
 
-        error_set(err, ERR_SYSTEM, "%s ended with %d: %.*s", argv[0],
-                  status,
+        error_set(err, ERR_SYSTEM, "%s ended with %d: %.*s", argv[0], status,
                   (int)(text.bytes > 300 ? 300 : text.bytes), text.data == NULL ? "" : text.data);
         buf_close(&said);
         return ERR_SYSTEM;

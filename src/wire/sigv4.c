@@ -31,8 +31,8 @@ static void to_hex(const unsigned char hash[SHA256_DIGEST_LENGTH], char hex[SIGV
     hex[2 * SHA256_DIGEST_LENGTH] = '\0';
 }
 
-/* Finding an algorithm and making a context cost OpenSSL 3 more than the hash itself: both are kept,
- * a context per thread. */
+/* Finding an algorithm and making a context cost OpenSSL 3 more than the hash itself: both are
+ * kept, a context per thread. */
 static EVP_MD *sha256;
 static EVP_MAC *hmac_algorithm;
 static pthread_once_t found = PTHREAD_ONCE_INIT;

@@ -439,7 +439,8 @@ static bool admits(struct ctx *ctx, const struct doc *in, const void *thing)
     owned |= image_is_mine(ctx, image) && doc_list_contains(in, M_Owners, SLICE_LIT("self"));
     owned |= doc_list_contains(in, M_Owners, slice_z(image->owner));
     owned |= image->alias != NULL && doc_list_contains(in, M_Owners, slice_z(image->alias));
-    executable |= image_is_mine(ctx, image) && doc_list_contains(in, M_ExecutableUsers, SLICE_LIT("self"));
+    executable |=
+        image_is_mine(ctx, image) && doc_list_contains(in, M_ExecutableUsers, SLICE_LIT("self"));
     executable |= image->is_public && doc_list_contains(in, M_ExecutableUsers, SLICE_LIT("all"));
     return owned && executable;
 }
@@ -508,9 +509,9 @@ static bool admits_snapshot(struct ctx *ctx, const struct doc *in, const void *t
     for (size_t i = 0; i < count; i++) {
         const char *wanted = doc_z_at(in, M_OwnerIds, i);
 
-        admitted |= strcmp(wanted, owner) == 0 ||
-                    (strcmp(wanted, "self") == 0 &&
-                     strcmp(owner, ctx->control->options.account) == 0);
+        admitted |=
+            strcmp(wanted, owner) == 0 ||
+            (strcmp(wanted, "self") == 0 && strcmp(owner, ctx->control->options.account) == 0);
     }
     return admitted;
 }

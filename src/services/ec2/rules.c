@@ -210,9 +210,9 @@ static int read_rules(struct ctx *ctx, const struct group *group, const struct d
             return 0;
         }
         rc = rule_read_protocol(ctx, in, &like, err);
-        return rc != 0
-                   ? rc
-                   : rule_read_cidr(ctx, doc_z(in, M_CidrIp), &add(ctx, rules, &like, NULL)->cidr, err);
+        return rc != 0 ? rc
+                       : rule_read_cidr(ctx, doc_z(in, M_CidrIp),
+                                        &add(ctx, rules, &like, NULL)->cidr, err);
     }
     return rc;
 }

@@ -31,9 +31,8 @@ static int read_content(struct ctx *ctx, const struct group *group, const struct
                        "be specified.");
     }
     if (rc == 0 && doc_has(in, M_PrefixListId)) {
-        rc =
-            error_api(err, "InvalidPrefixListID.NotFound", "The prefix list ID '%s' does not exist",
-                      doc_z(in, M_PrefixListId));
+        rc = error_api(err, "InvalidPrefixListID.NotFound",
+                       "The prefix list ID '%s' does not exist", doc_z(in, M_PrefixListId));
     }
     if (rc == 0 && doc_has(in, M_CidrIpv4)) {
         rc = rule_read_cidr(ctx, doc_z(in, M_CidrIpv4), &content->cidr, err);
@@ -51,9 +50,8 @@ static int read_content(struct ctx *ctx, const struct group *group, const struct
         }
         content->group = rc == 0 ? peer->id : NULL;
     }
-    content->description = doc_has(in, M_Description)
-                               ? arena_strdup(ctx->arena, doc_text(in, M_Description))
-                               : NULL;
+    content->description =
+        doc_has(in, M_Description) ? arena_strdup(ctx->arena, doc_text(in, M_Description)) : NULL;
     return rc;
 }
 

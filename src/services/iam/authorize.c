@@ -40,7 +40,8 @@ int iam_find_secret(struct ctx *ctx, struct slice access_key, struct slice sessi
         return iam_find_session(ctx, access_key, session_token, secret, err);
     }
     if (slice_equal_z(access_key, iam->root.id)) {
-        set_caller(ctx, CALLER_ROOT, ctx_arn(ctx, "iam", "root"), ctx->control->options.account, "", access_key);
+        set_caller(ctx, CALLER_ROOT, ctx_arn(ctx, "iam", "root"), ctx->control->options.account, "",
+                   access_key);
         *secret = slice_z(iam->root.secret);
         return 0;
     }

@@ -183,7 +183,7 @@ static void describe_profile(struct ctx *ctx, const struct iam_profile *profile,
 }
 
 int iam_find_profile(struct ctx *ctx, const struct doc *in, struct iam_profile **profile,
-                        struct error *err)
+                     struct error *err)
 {
     const char *name = doc_z(in, M_InstanceProfileName);
 

@@ -126,8 +126,8 @@ out:
     return json;
 }
 
-/* A session that has shown a good token. It is asked for by its access key, and shows the token again
- * each time; what the claims say is judged anew, too. */
+/* A session that has shown a good token. It is asked for by its access key, and shows the token
+ * again each time; what the claims say is judged anew, too. */
 struct known {
     struct buf token;
     json_t *claims;
