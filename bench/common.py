@@ -229,6 +229,12 @@ class Bench:
         server.keys = ('dynalite', 'dynalite')
         return server
 
+    def moto(self):
+        port = free_port()
+        server = self.start('moto', [PEERS / 'venv/bin/moto_server', '-H', '127.0.0.1', '-p', port], port, clean_environment())
+        server.keys = ('moto', 'moto')
+        return server
+
     def haproxy(self, backend):
         """A HAProxy alone in front of one service."""
         port, file = free_port(), self.directory / f'haproxy-{backend.name}.cfg'
@@ -356,6 +362,21 @@ class Signer:
                 text = self.raw(action, body)
                 out.write(b'%d\n%s' % (len(text), text))
         return path
+
+
+def raw_describe(client):
+    """DescribeAutoScalingGroups' answer, unparsed: boto3's reading of it would take longer than the servers."""
+    import botocore.awsrequest
+    signed = client._request_signer  # There is no public way to sign without sending.
+    request = botocore.awsrequest.AWSRequest(
+        'POST', client.meta.endpoint_url, data='Action=DescribeAutoScalingGroups&Version=2011-01-01&MaxRecords=100',
+        headers={'Content-Type': 'application/x-www-form-urlencoded; charset=utf-8'})
+    signed.sign('DescribeAutoScalingGroups', request)
+    prepared = request.prepare()
+    host = client.meta.endpoint_url.split('//')[1]
+    with contextlib.closing(http.client.HTTPConnection(host, timeout=60)) as connection:
+        connection.request('POST', '/', prepared.body, dict(prepared.headers))
+        return connection.getresponse().read()
 
 
 def put_many(server, names, item):

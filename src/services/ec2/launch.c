@@ -11,7 +11,9 @@
 #include <string.h>
 
 #define GROUPS_MAX 16
-#define INSTANCES_MAX 200 /* Of one daemon; what has been shown to run. */
+/* Of one daemon; what has been shown to run. */
+#define INSTANCES_MAX_REAL 200
+#define INSTANCES_MAX_MODEL 5000
 #define USER_DATA_BYTES_MAX 16384
 #define DEFAULT_TYPE "m1.small" /* As on AWS. */
 
@@ -405,13 +407,20 @@ static int64_t living(const struct control *control)
     return count;
 }
 
+static int64_t instances_max(const struct control *control)
+{
+    bool model = control->compute != NULL && strcmp(control->compute->driver->name, "sim") == 0;
+
+    return model ? INSTANCES_MAX_MODEL : INSTANCES_MAX_REAL;
+}
+
 /* How many to launch: as many as fit, but not fewer than MinCount. */
 static int decide_count(struct ctx *ctx, const struct plan *plan, int64_t *count, struct error *err)
 {
     int64_t min = doc_int(plan->in, M_MinCount);
     int64_t max = doc_int(plan->in, M_MaxCount);
     int64_t free_addresses = subnet_free_count(ctx->control, plan->subnet);
-    int64_t room = INSTANCES_MAX - living(ctx->control);
+    int64_t limit = instances_max(ctx->control), room = limit - living(ctx->control);
 
     if (min < 1 || max < 1) {
         return error_api(err, "InvalidParameterValue",
@@ -432,8 +441,8 @@ static int decide_count(struct ctx *ctx, const struct plan *plan, int64_t *count
     if (min > room) {
         return error_api(err, "InstanceLimitExceeded",
                          "You have requested more instances (%lld) than your current instance "
-                         "limit of %d allows.",
-                         (long long)(INSTANCES_MAX - room + min), INSTANCES_MAX);
+                         "limit of %lld allows.",
+                         (long long)(limit - room + min), (long long)limit);
     }
     if (min > free_addresses) {
         return error_api(err, "InsufficientFreeAddressesInSubnet",
