@@ -30,7 +30,7 @@ struct program {
     uv_loop_t loop;
     struct http_client *http;
     struct http_server *server, *metrics_server;
-    uv_signal_t terminate, interrupt;
+    uv_signal_t terminate, interrupt, halt;
     uv_timer_t drain, identity;
     uv_prepare_t flush;
     uint64_t drain_started_ms;
@@ -92,6 +92,7 @@ static void close_all(struct program *program)
 {
     uv_close((uv_handle_t *)&program->terminate, NULL);
     uv_close((uv_handle_t *)&program->interrupt, NULL);
+    uv_close((uv_handle_t *)&program->halt, NULL);
     uv_close((uv_handle_t *)&program->drain, NULL);
     uv_close((uv_handle_t *)&program->identity, NULL);
     uv_close((uv_handle_t *)&program->flush, NULL);
@@ -196,13 +197,15 @@ static void init_handles(struct program *program)
     uv_loop_init(&program->loop);
     uv_signal_init(&program->loop, &program->terminate);
     uv_signal_init(&program->loop, &program->interrupt);
+    uv_signal_init(&program->loop, &program->halt);
     uv_timer_init(&program->loop, &program->drain);
     uv_timer_init(&program->loop, &program->identity);
     uv_prepare_init(&program->loop, &program->flush);
-    program->terminate.data = program->interrupt.data = program;
+    program->terminate.data = program->interrupt.data = program->halt.data = program;
     program->drain.data = program->identity.data = program->flush.data = program;
     uv_signal_start(&program->terminate, on_signal, SIGTERM);
     uv_signal_start(&program->interrupt, on_signal, SIGINT);
+    uv_signal_start(&program->halt, on_signal, SIGRTMIN + 3); /* As an instance's init: its halt. */
     uv_prepare_start(&program->flush, on_prepare);
     uv_unref((uv_handle_t *)&program->flush);
 }
