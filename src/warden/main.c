@@ -23,6 +23,8 @@
 
 #define TICK_MS 200
 #define CLAIM_TRIES_MAX 60
+#define LISTEN_TRY_US 100000
+#define LISTEN_TRIES 20
 #define CLAIM_TRY_US 50000
 #define LOG_CHECK_MS 10000
 #define LOG_BYTES_MAX (1 << 20)
@@ -123,6 +125,19 @@ static void loop(void)
     }
 }
 
+/* The children of a warden that was killed hold its socket until they have died, too. */
+static int open_api(const struct options *options, int *fd, struct error *err)
+{
+    int rc = http_listen(options->listen_address, options->listen_port, fd, err);
+
+    for (int i = 0; rc != 0 && errno == EADDRINUSE && i < LISTEN_TRIES; i++) {
+        usleep(LISTEN_TRY_US);
+        errno = 0;
+        rc = http_listen(options->listen_address, options->listen_port, fd, err);
+    }
+    return rc;
+}
+
 /* The start. */
 
 static int claim(struct error *err)
@@ -197,7 +212,7 @@ static int run(const struct options *options, int argc, char **argv, struct erro
         rc = rootfs_prepare_base(&warden.site, err);
     }
     if (rc == 0) {
-        rc = http_listen(options->listen_address, options->listen_port, &listen_fd, err);
+        rc = open_api(options, &listen_fd, err);
     }
     if (rc != 0) {
         return rc;
