@@ -9,6 +9,13 @@
 #   CANDIDATE  the service's binary (the built or installed one)
 #   BASE_IMAGE the Debian image to bake on (muster's own; on AWS Debian 12's newest)
 set -eu
+# No script takes options: whoever asks for help gets it, and nothing is done.
+case ${1:-} in
+-*)
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    exit 0
+    ;;
+esac
 here=$(cd "$(dirname "$0")" && pwd)
 status= # wait_stack sets it.
 STACK=${STACK:-candidates}
