@@ -16,7 +16,8 @@ folder=
 
 begin_terraform()
 {
-    if ! tf init -input=false -no-color > "$folder/init" 2>&1; then
+    # Its workspace may not be there yet.
+    if ! "$terraform" "-chdir=$here/terraform" init -input=false -no-color > "$folder/init" 2>&1; then
         sed 's/^/  /' "$folder/init" >&2
         [ -z "${DEPLOY_WITH:-}" ] || die "terraform init failed; its words are above"
         note "Terraform's AWS provider cannot be had here; CloudFormation makes the stack instead"
@@ -24,6 +25,8 @@ begin_terraform()
         export DEPLOY_WITH
         return
     fi
+    "$terraform" "-chdir=$here/terraform" workspace select -or-create "$workspace" > "$folder/init" 2>&1 ||
+        die "Terraform 1.4 or newer is needed: $(cat "$folder/init")"
 }
 
 change_terraform() # VARIABLE=VALUE...
@@ -33,7 +36,7 @@ change_terraform() # VARIABLE=VALUE...
         set -- "$@" "-var=$variable"
     done
     tf apply -input=false -auto-approve -no-color "-var=name_prefix=$STACK" \
-        "-var=region=${AWS_REGION:-${AWS_DEFAULT_REGION:-us-east-2}}" "$@" > "$folder/terraform" 2>&1 || {
+        "-var=region=$region" "$@" > "$folder/terraform" 2>&1 || {
         grep -A 12 Error "$folder/terraform" >&2
         die "Terraform could not make the stack; mend what it says, then run apply.sh again"
     }
@@ -105,17 +108,25 @@ clean_up()
 
 bake_by_packer()
 {
-    export CHECKPOINT_DISABLE=1 AWS_POLL_DELAY_SECONDS="${AWS_POLL_DELAY_SECONDS:-3}" AWS_MAX_ATTEMPTS="${AWS_MAX_ATTEMPTS:-200}"
+    export CHECKPOINT_DISABLE=1
     if packer plugins --help > /dev/null 2>&1; then # Since 1.7 the amazon builder is a plugin.
         packer plugins installed | grep -q amazon || packer plugins install github.com/hashicorp/amazon ||
             die "Packer's amazon plugin cannot be installed; BAKE_WITH=ssh bakes without Packer"
     fi
-    packer build -color=false -var "candidate=$(realpath "$candidate")" -var "name_prefix=$STACK" \
-        -var "region=${AWS_REGION:-${AWS_DEFAULT_REGION:-us-east-2}}" -var "source_sha256=$hash" \
+    # Packer's waiting; the AWS CLI must not hear of AWS_MAX_ATTEMPTS.
+    env "AWS_POLL_DELAY_SECONDS=${AWS_POLL_DELAY_SECONDS:-3}" AWS_MAX_ATTEMPTS=200 \
+        packer build -color=false -var "candidate=$(realpath "$candidate")" -var "name_prefix=$STACK" \
+        -var "region=$region" -var "source_sha256=$hash" \
         -var "vpc_id=$(stack_output VpcId)" -var "subnet_id=$(stack_output BuildSubnetId)" \
         -var "custom_endpoint_ec2=${AWS_ENDPOINT_URL:-}" "$here/packer/candidates.pkr.hcl" ||
         die "the bake failed; Packer's words are above. BAKE_WITH=ssh bakes without it"
     find_image
+}
+
+has_address()
+{
+    address=$(aws ec2 describe-instances --instance-ids "$builder" --query 'Reservations[0].Instances[0].PublicIpAddress')
+    [ "$address" != None ]
 }
 
 bake_by_ssh()
@@ -132,11 +143,7 @@ bake_by_ssh()
     builder=$(aws ec2 run-instances --image-id "$base" --instance-type t2.micro --key-name "$name" \
         --network-interfaces "DeviceIndex=0,SubnetId=$(stack_output BuildSubnetId),AssociatePublicIpAddress=true,Groups=$group" \
         --tag-specifications "ResourceType=instance,$helper" --query 'Instances[0].InstanceId')
-    address=None
-    until [ "$address" != None ]; do
-        sleep 1
-        address=$(aws ec2 describe-instances --instance-ids "$builder" --query 'Reservations[0].Instances[0].PublicIpAddress')
-    done
+    wait_until 120 "the address of builder $builder" has_address
     good "builder $builder at $address"
     cat > "$folder/config" <<-END
 	Host builder
@@ -171,14 +178,16 @@ find_image()
         "Name=tag:muster:sha256,Values=$hash" "Name=state,Values=available,pending" --query 'Images[0].ImageId')
 }
 
+image_is_available()
+{
+    state=$(aws ec2 describe-images --image-ids "$image" --query 'Images[0].State')
+    [ "$state" != failed ] || die "image $image failed: aws ec2 describe-images --image-ids $image says why"
+    [ "$state" = available ]
+}
+
 wait_image()
 {
-    state=pending
-    until [ "$state" = available ]; do
-        state=$(aws ec2 describe-images --image-ids "$image" --query 'Images[0].State')
-        [ "$state" != failed ] || die "image $image failed"
-        [ "$state" = available ] || sleep 1
-    done
+    wait_until 900 "image $image" image_is_available
 }
 
 make_image()
@@ -187,7 +196,7 @@ make_image()
     find_image
     if [ "$image" != None ]; then
         wait_image
-    elif command -v packer > /dev/null && [ "${BAKE_WITH:-packer}" = packer ] && [ -z "${BASE_IMAGE:-}" ]; then
+    elif [ "$(bake_with)" = packer ]; then
         tidy_bake
         bake_by_packer
     else
@@ -198,19 +207,18 @@ make_image()
     good "image $image"
 }
 
+all_are_healthy()
+{
+    desired=$(aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names "$group" --query 'AutoScalingGroups[0].DesiredCapacity')
+    healthy=$(aws elbv2 describe-target-health --target-group-arn "$targets" \
+        --query "length(TargetHealthDescriptions[?TargetHealth.State=='healthy'])")
+    [ "$healthy" -ge "$desired" ]
+}
+
 wait_healthy()
 {
-    tries=0
-    while :; do
-        desired=$(aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names "$group" --query 'AutoScalingGroups[0].DesiredCapacity')
-        healthy=$(aws elbv2 describe-target-health --target-group-arn "$targets" \
-            --query "length(TargetHealthDescriptions[?TargetHealth.State=='healthy'])")
-        [ "$healthy" -lt "$desired" ] || return 0
-        tries=$((tries + 1))
-        [ "$tries" -lt 300 ] ||
-            die "only $healthy of $desired targets are healthy; aws autoscaling describe-scaling-activities --auto-scaling-group-name $group says what happened"
-        sleep 1
-    done
+    wait_until 300 "healthy targets (aws autoscaling describe-scaling-activities --auto-scaling-group-name $group says what happens)" \
+        all_are_healthy
 }
 
 # A launch template's new version is for new instances: older ones are replaced, one by one.

@@ -1,15 +1,13 @@
 #!/bin/sh
 # Is everything here that apply.sh needs? Changes nothing.
+# usage: deploy/check_env.sh        lib.sh says which variables it heeds
 . "$(dirname "$0")/lib.sh"
 
-for tool in aws curl ssh scp sha256sum; do
-    command -v "$tool" > /dev/null || die "$tool is missing; install it (Debian: apt-get install awscli curl openssh-client)"
+for tool in curl ssh scp sha256sum; do
+    command -v "$tool" > /dev/null || die "$tool is missing; install it (Debian: apt-get install curl openssh-client)"
 done
 good "aws, curl, ssh, scp and sha256sum are installed"
-
-who=$(aws sts get-caller-identity --query Arn) ||
-    die "no valid credentials: eval \"\$(muster env)\" for muster, 'aws configure' for AWS"
-good "$who at ${AWS_ENDPOINT_URL:-AWS}"
+good "account $account, $region at ${AWS_ENDPOINT_URL:-AWS}"
 
 zones=$(aws ec2 describe-availability-zones --query 'length(AvailabilityZones)') ||
     die "no region: set AWS_DEFAULT_REGION"
@@ -23,20 +21,23 @@ good "the service is $candidate"
 image=$(find_base_image) || die "no base image: say which Debian 12 image to use with BASE_IMAGE=ami-..."
 good "the image to bake on is $image"
 
-case $STACK in
-[a-z][a-z0-9-]*) ;;
-*) die "STACK=$STACK: the name begins with a letter, and has small letters, digits and hyphens" ;;
-esac
-
-if [ "$(deploy_with)" = terraform ]; then
+how=$(deploy_with)
+case $how in
+terraform)
     [ -n "$terraform" ] || die "DEPLOY_WITH=terraform, but neither terraform nor tofu is installed"
     good "$("$terraform" version | head -1) makes the stack"
-else
+    ;;
+cloudformation)
     aws cloudformation validate-template --template-body "file://$here/stack.yaml" > /dev/null
-    good "CloudFormation makes the stack (Terraform is not installed, or DEPLOY_WITH says so); stack $STACK: $(stack_status)"
-fi
-if command -v packer > /dev/null && [ "${BAKE_WITH:-packer}" = packer ]; then
+    good "CloudFormation makes the stack; stack $STACK: $(stack_status)"
+    ;;
+*) die "DEPLOY_WITH=$how: it is terraform or cloudformation" ;;
+esac
+case $(bake_with) in
+packer)
+    command -v packer > /dev/null || die "BAKE_WITH=packer, but packer is not installed"
     good "$(CHECKPOINT_DISABLE=1 packer version | head -1) bakes the image"
-else
-    good "the image is baked over ssh (Packer is not installed, or BAKE_WITH says so)"
-fi
+    ;;
+ssh) good "the image is baked over ssh" ;;
+*) die "BAKE_WITH=$BAKE_WITH: it is packer or ssh" ;;
+esac

@@ -18,9 +18,8 @@ for image in $(aws ec2 describe-images --owners self --filters "Name=tag:muster:
 done
 
 note "the stack"
-if [ -n "$terraform" ] && [ -s "$here/terraform/terraform.tfstate" ] && [ -n "$(tf state list)" ]; then
-    tf destroy -input=false -auto-approve -no-color "-var=name_prefix=$STACK" \
-        "-var=region=${AWS_REGION:-${AWS_DEFAULT_REGION:-us-east-2}}" > /dev/null ||
+if made_by_terraform; then
+    tf destroy -input=false -auto-approve -no-color "-var=name_prefix=$STACK" "-var=region=$region" > /dev/null ||
         die "Terraform could not remove everything; mend what it says, then run destroy.sh again"
 fi
 if [ "$(stack_status)" != NONE ]; then

@@ -4,10 +4,10 @@
 # image by Packer where these are installed, else by CloudFormation and over ssh.
 #
 #   STACK        the stack's name, 3 to 20 characters (candidates)
-#   DEPLOY_WITH  terraform or cloudformation, whatever is installed
-#   BAKE_WITH    packer or ssh
-#   CANDIDATE  the service's binary (the built or installed one)
-#   BASE_IMAGE the Debian image to bake on (muster's own; on AWS Debian 12's newest)
+#   DEPLOY_WITH  terraform or cloudformation: instead of what is found
+#   BAKE_WITH    packer or ssh: instead of what is found
+#   CANDIDATE    the service's binary (the built or installed one)
+#   BASE_IMAGE   the Debian image to bake on, over ssh (muster's own; on AWS Debian 12's newest)
 set -eu
 # No script takes options: whoever asks for help gets it, and nothing is done.
 case ${1:-} in
@@ -49,6 +49,25 @@ die()
     exit 1
 }
 
+# Ask every second until COMMAND succeeds.
+wait_until() # SECONDS WHAT COMMAND...
+{
+    deadline=$(($(date +%s) + $1)) what=$2
+    shift 2
+    until "$@"; do
+        [ "$(date +%s)" -lt "$deadline" ] || die "waited too long for $what; run this again when it is there"
+        sleep 1
+    done
+}
+
+printf '%s' "$STACK" | grep -qxE '[a-z][a-z0-9-]{1,18}[a-z0-9]' ||
+    die "STACK=$STACK: the name has 3 to 20 small letters, digits and hyphens, and begins with a letter"
+command -v aws > /dev/null || die "aws is missing; install it (Debian: apt-get install awscli)"
+account=$(aws sts get-caller-identity --query Account) ||
+    die "no valid credentials (above is why): eval \"\$(muster env)\" for muster, 'aws configure' or 'aws sso login' for AWS"
+region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(command aws configure get region || echo us-east-2)}}
+export AWS_DEFAULT_REGION="$region" # Terraform, Packer and the AWS CLI agree.
+
 # The service's binary: of a build, or installed.
 find_candidate()
 {
@@ -76,14 +95,35 @@ find_base_image()
 # CREATE_COMPLETE and so on; NONE.
 stack_status()
 {
-    aws cloudformation describe-stacks --stack-name "$STACK" --query 'Stacks[0].StackStatus' 2> /dev/null || echo NONE
+    if said=$(aws cloudformation describe-stacks --stack-name "$STACK" --query 'Stacks[0].StackStatus' 2>&1); then
+        printf '%s\n' "$said"
+        return
+    fi
+    case $said in
+    *"does not exist"*) printf 'NONE\n' ;;
+    *) die "$said" ;;
+    esac
 }
 
+# Terraform keeps what it knows of each stack, account, region and endpoint in a workspace of its own.
 terraform=$(command -v terraform || command -v tofu || true)
+endpoint=$(printf '%s' "${AWS_ENDPOINT_URL:-aws}" | sed 's|.*//||; s|[^A-Za-z0-9.]|-|g')
+workspace=$STACK-$account-$region-$endpoint
 
 tf() # COMMAND ARGUMENTS...
 {
-    "$terraform" "-chdir=$here/terraform" "$@"
+    TF_WORKSPACE=$workspace "$terraform" "-chdir=$here/terraform" "$@"
+}
+
+# Did Terraform make something, here?
+made_by_terraform()
+{
+    if [ -z "$terraform" ]; then
+        [ ! -d "$here/terraform/terraform.tfstate.d/$workspace" ] ||
+            die "Terraform made stack $STACK, and is not installed any more"
+        return 1
+    fi
+    [ -d "$here/terraform/.terraform" ] && [ -n "$(tf state list 2> /dev/null)" ]
 }
 
 # terraform or cloudformation: as DEPLOY_WITH says; what made the stack; what is installed.
@@ -91,37 +131,48 @@ deploy_with()
 {
     if [ -n "${DEPLOY_WITH:-}" ]; then
         printf '%s\n' "$DEPLOY_WITH"
-    elif [ -n "$terraform" ] && [ -s "$here/terraform/terraform.tfstate" ]; then
-        printf 'terraform\n'
-    elif [ -n "$terraform" ] && [ "$(stack_status)" = NONE ]; then
+    elif made_by_terraform || { [ -n "$terraform" ] && [ "$(stack_status)" = NONE ]; }; then
         printf 'terraform\n'
     else
         printf 'cloudformation\n'
     fi
 }
 
+# packer or ssh: as BAKE_WITH says; what is installed. Packer finds its base image itself.
+bake_with()
+{
+    if [ -n "${BAKE_WITH:-}" ]; then
+        printf '%s\n' "$BAKE_WITH"
+    elif [ -z "${BASE_IMAGE:-}" ] && command -v packer > /dev/null; then
+        printf 'packer\n'
+    else
+        printf 'ssh\n'
+    fi
+}
+
 # Url, AutoScalingGroupName, TargetGroupArn, TableName, VpcId or BuildSubnetId.
 stack_output()
 {
-    if [ "$(deploy_with)" = terraform ]; then
-        tf output -raw "$(printf '%s' "$1" | sed 's/\([a-z]\)\([A-Z]\)/\1_\2/g' | tr '[:upper:]' '[:lower:]')"
+    if [ "${how:-$(deploy_with)}" = terraform ]; then
+        tf output -no-color -raw "$(printf '%s' "$1" | sed 's/\([a-z]\)\([A-Z]\)/\1_\2/g' | tr '[:upper:]' '[:lower:]')"
         return
     fi
     aws cloudformation describe-stacks --stack-name "$STACK" \
         --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue | [0]"
 }
 
+stack_rests()
+{
+    status=$(stack_status)
+    case $status in
+    *_IN_PROGRESS) return 1 ;;
+    esac
+}
+
 # Until nothing is in progress; the AWS CLI's own waiters look every 30 s only. Sets $status.
 wait_stack()
 {
-    status=$(stack_status)
-    while :; do
-        case $status in
-        *_IN_PROGRESS) sleep 1 ;;
-        *) return 0 ;;
-        esac
-        status=$(stack_status)
-    done
+    wait_until 1800 "stack $STACK" stack_rests
 }
 
 why_stack_failed()
@@ -129,6 +180,11 @@ why_stack_failed()
     aws cloudformation describe-stack-events --stack-name "$STACK" \
         --query "StackEvents[?contains(ResourceStatus, 'FAILED')].[LogicalResourceId, ResourceStatusReason]" >&2
     die "stack $STACK is $status"
+}
+
+is_terminated() # INSTANCE
+{
+    [ "$(aws ec2 describe-instances --instance-ids "$1" --query 'Reservations[0].Instances[0].State.Name')" = terminated ]
 }
 
 # What a bake needs for a while is found by its tag, whoever left it behind.
@@ -142,9 +198,7 @@ tidy_bake()
         aws ec2 terminate-instances --instance-ids $ids > /dev/null
     fi
     for id in $ids; do
-        until [ "$(aws ec2 describe-instances --instance-ids "$id" --query 'Reservations[0].Instances[0].State.Name')" = terminated ]; do
-            sleep 1
-        done
+        wait_until 300 "the end of instance $id" is_terminated "$id"
     done
     for id in $(aws ec2 describe-security-groups --filters "Name=tag:muster:helper-of,Values=$STACK" --query 'SecurityGroups[].GroupId'); do
         aws ec2 delete-security-group --group-id "$id" > /dev/null

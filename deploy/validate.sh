@@ -1,8 +1,8 @@
 #!/bin/sh
 # Does the deployed service work, through its load balancer?
+# usage: deploy/validate.sh [URL]        at most 5 minutes until the targets are healthy
 . "$(dirname "$0")/lib.sh"
 
-# usage: deploy/validate.sh [URL]        at most 5 minutes until the targets are healthy
 url=${1:-$(stack_output Url)} || die "there is no stack $STACK; deploy it with apply.sh"
 name=validation-$(date +%s)
 failed=0
@@ -28,14 +28,16 @@ check() # NAME METHOD PATH WHAT
     esac
 }
 
-tries=0
-ask GET /gtg
-[ "$code" = 200 ] || note "waiting for healthy targets"
-while [ "$code" != 200 ] && [ "$tries" -lt 300 ]; do
-    tries=$((tries + 1))
-    sleep 1
+serves()
+{
     ask GET /gtg
-done
+    [ "$code" = 200 ]
+}
+
+if ! serves; then
+    note "waiting for healthy targets"
+    wait_until 300 "an answer of $url/gtg (the last one was: $code)" serves
+fi
 check "good to go" GET /gtg ""
 check "insert" POST "/candidate/$name" "\"$name\""
 check "verification" GET "/candidate/$name" "\"$name\""

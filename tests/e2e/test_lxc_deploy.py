@@ -69,11 +69,23 @@ def deploy():
 @pytest.mark.parametrize('environment, words', [
     ({'AWS_SECRET_ACCESS_KEY': 'wrong'}, 'no valid credentials'),
     ({'CANDIDATE': '/bin/false'}, '/bin/false does not run'),
-    ({'STACK': 'Candidates!'}, 'the name begins with a letter'),
+    ({'STACK': 'candidates!'}, 'the name has 3 to 20 small letters'),
+    ({'STACK': 'c' * 21}, 'the name has 3 to 20 small letters'),
+    ({'BAKE_WITH': 'oven'}, 'it is packer or ssh'),
     ({'DEPLOY_WITH': 'terraform', 'PATH': '/usr/bin:/bin'}, 'neither terraform nor tofu is installed'),
 ])
 def test_what_is_wrong_is_named(deploy, environment, words):
     assert words in deploy.run('check_env.sh', code=1, **environment)
+
+
+@pytest.mark.parametrize('script', ['apply.sh', 'check_env.sh', 'destroy.sh', 'stress.sh', 'validate.sh'])
+def test_help_does_nothing_else(deploy, script):
+    assert f'usage: deploy/{script}' in deploy.run(script, '--help', AWS_SECRET_ACCESS_KEY='wrong')
+
+
+def test_wrong_credentials_are_not_taken_for_no_stack(deploy):
+    for script in ('destroy.sh', 'stress.sh', 'validate.sh'):
+        assert 'no valid credentials' in deploy.run(script, code=1, AWS_SECRET_ACCESS_KEY='wrong')
 
 
 def test_the_stack_is_deployed_used_and_removed(deploy):
@@ -139,5 +151,7 @@ def test_it_all_by_terraform(deploy):
     said = deploy.run('apply.sh', **how)
     assert 'Apply complete! Resources: 31 added' in said and '✓ list' in said
     assert 'Apply complete! Resources: 0 added, 0 changed' in deploy.run('apply.sh', **how)
+    assert 'Destroy complete' not in deploy.run('destroy.sh', STACK='another', **how), 'another stack was removed'
+    assert len(deploy.muster.client('autoscaling').describe_auto_scaling_groups()['AutoScalingGroups']) == 1
     deploy.run('destroy.sh', **how)
     assert deploy.muster.client('autoscaling').describe_auto_scaling_groups()['AutoScalingGroups'] == []
