@@ -372,6 +372,7 @@ def test_after_a_power_failure_instances_boot_again_with_their_disks(site):
         subprocess.run(['nft', 'delete', *line.split()], check=True)
     site.muster.start()
     site.healthy(site.instances)
+    site.ssh.ready(describe(site.muster, site.instances[0])['PublicIpAddress'])  # sshd may boot after the service.
     assert site.shell(site.instances[0], 'cat /home/admin/file') == 'kept'
     wait(lambda: _status(f'{site.url}/') == 200, 'it to serve', 20)
 
