@@ -6,9 +6,10 @@
 #include "compute/cgroup.h"
 #include "compute/compute.h"
 #include "compute/links.h"
-#include "compute/probe.h"
+#include "compute/probes.h"
 #include "warden/protocol.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,8 +19,10 @@
 #include <unistd.h>
 
 #define IN_FLIGHT_MAX 48 /* Below the warden's own limit. */
-#define VPCS_MAX 64
+#define VPCS_MAX PROBES_VPCS_MAX
 #define LINKS_FRESH_MS 200
+
+static_assert(PROBES_SOCKETS_MAX == WARDEN_SOCKETS_MAX, "as many as the warden gives");
 
 enum reply_kind { REPLY_DONE, REPLY_EXEC, REPLY_INVENTORY, REPLY_VPC, REPLY_SOCKETS };
 
@@ -36,25 +39,6 @@ struct request {
     void *data;
 };
 
-/* Sockets inside a VPC, for probes; probes wait while all are busy. */
-struct waiting_probe {
-    struct waiting_probe *next;
-    struct compute_probe probe;
-    char path[1025];
-    compute_probe_fn *done;
-    void *data;
-    struct lxc *lxc;
-    struct sockets *sockets;
-};
-
-struct sockets {
-    char vpc[COMPUTE_ID_BYTES]; /* "": free. */
-    bool asked;
-    int free_fds[WARDEN_SOCKETS_MAX];
-    size_t free_count;
-    struct waiting_probe *first, **last;
-};
-
 struct lxc {
     struct compute compute; /* First. */
     uv_loop_t *loop;
@@ -69,9 +53,7 @@ struct lxc {
     struct link_bytes *links;                   /* Of all VPCs, when they were last read. */
     size_t link_count, link_room;
     int64_t links_read_ms;
-    struct sockets sockets[VPCS_MAX];
-    size_t probing; /* Probes under way; they end after we were closed, too. */
-    bool closed;
+    struct probes *probes;
     char socket_path[512];
 };
 
@@ -245,16 +227,6 @@ static void lxc_vpc(struct compute *compute, const struct compute_vpc *vpc, comp
     send_waiting(lxc);
 }
 
-static void close_sockets(struct sockets *sockets)
-{
-    for (size_t i = 0; i < sockets->free_count; i++) {
-        close(sockets->free_fds[i]);
-    }
-    sockets->free_count = 0;
-    sockets->vpc[0] = '\0';
-    sockets->asked = false;
-}
-
 static void lxc_vpc_gone(struct compute *compute, const char *id, compute_done_fn *done, void *data)
 {
     struct lxc *lxc = lxc_of(compute);
@@ -263,11 +235,7 @@ static void lxc_vpc_gone(struct compute *compute, const char *id, compute_done_f
     for (int i = 0; i < COMPUTE_LISTENER_KINDS && lxc->compute.events.listener != NULL; i++) {
         lxc->compute.events.listener(lxc->compute.events.data, id, (enum compute_listener)i, -1);
     }
-    for (size_t i = 0; i < VPCS_MAX; i++) {
-        if (strcmp(lxc->sockets[i].vpc, id) == 0 && lxc->sockets[i].first == NULL) {
-            close_sockets(&lxc->sockets[i]);
-        }
-    }
+    probes_forget(lxc->probes, id);
     queue_id(compute, WARDEN_VPC_GONE, id, done, data);
 }
 
@@ -431,106 +399,21 @@ static const char *lxc_haproxy_socket(struct compute *compute, const char *id)
 
 /* Probes. */
 
-static struct sockets *sockets_of(struct lxc *lxc, const char *vpc)
+static void need_sockets(void *data, const char *vpc)
 {
-    struct sockets *free_row = NULL;
+    struct lxc *lxc = data;
+    struct warden_id payload = {0};
 
-    for (size_t i = 0; i < VPCS_MAX; i++) {
-        if (strcmp(lxc->sockets[i].vpc, vpc) == 0) {
-            return &lxc->sockets[i];
-        }
-        if (lxc->sockets[i].vpc[0] == '\0' && free_row == NULL) {
-            free_row = &lxc->sockets[i];
-        }
-    }
-    if (free_row != NULL) {
-        *free_row = (struct sockets){0};
-        snprintf(free_row->vpc, sizeof(free_row->vpc), "%s", vpc);
-        free_row->last = &free_row->first;
-    }
-    return free_row;
-}
-
-static void on_probed(void *data, int fd, enum compute_probe_outcome outcome, int status);
-
-static void start_probes(struct lxc *lxc, struct sockets *sockets)
-{
-    while (sockets->first != NULL && sockets->free_count > 0) {
-        struct waiting_probe *waiting = sockets->first;
-
-        sockets->first = waiting->next;
-        if (sockets->first == NULL) {
-            sockets->last = &sockets->first;
-        }
-        lxc->probing++;
-        probe_start(lxc->loop, sockets->free_fds[--sockets->free_count], &waiting->probe, on_probed,
-                    waiting);
-    }
-}
-
-/* Closed, and nothing of ours is under way any more. */
-static void release(struct lxc *lxc)
-{
-    if (lxc->probing == 0 && lxc->fd < 0) {
-        free(lxc);
-    }
-}
-
-static void on_probed(void *data, int fd, enum compute_probe_outcome outcome, int status)
-{
-    struct waiting_probe *waiting = data;
-    struct sockets *sockets = waiting->sockets;
-    struct lxc *lxc = waiting->lxc;
-
-    lxc->probing--;
-    if (lxc->closed) {
-        close(fd);
-        free(waiting);
-        release(lxc);
-        return;
-    }
-    if (sockets->vpc[0] == '\0' || sockets->free_count == WARDEN_SOCKETS_MAX) {
-        close(fd);
-    } else {
-        sockets->free_fds[sockets->free_count++] = fd;
-    }
-    waiting->done(waiting->data, outcome, status);
-    free(waiting);
+    snprintf(payload.id, sizeof(payload.id), "%s", vpc);
+    queue(lxc, WARDEN_SOCKETS, vpc, REPLY_SOCKETS, &payload, sizeof(payload), SLICE_EMPTY,
+          SLICE_EMPTY);
+    send_waiting(lxc);
 }
 
 static void lxc_probe(struct compute *compute, const struct compute_probe *probe,
                       compute_probe_fn *done, void *data)
 {
-    struct lxc *lxc = lxc_of(compute);
-    struct sockets *sockets = sockets_of(lxc, probe->vpc);
-    struct waiting_probe *waiting;
-    struct warden_id payload = {0};
-
-    if (sockets == NULL) {
-        done(data, PROBE_REFUSED, 0);
-        return;
-    }
-    waiting = mem_calloc(1, sizeof(*waiting));
-    waiting->lxc = lxc;
-    waiting->probe = *probe;
-    snprintf(waiting->path, sizeof(waiting->path), "%s", probe->path);
-    waiting->probe.path = waiting->path;
-    waiting->done = done;
-    waiting->data = data;
-    waiting->sockets = sockets;
-    *sockets->last = waiting;
-    sockets->last = &waiting->next;
-    if (!sockets->asked) {
-        struct request *request;
-
-        sockets->asked = true;
-        snprintf(payload.id, sizeof(payload.id), "%s", probe->vpc);
-        request = queue(lxc, WARDEN_SOCKETS, "", REPLY_SOCKETS, &payload, sizeof(payload),
-                        SLICE_EMPTY, SLICE_EMPTY);
-        request->data = sockets;
-        send_waiting(lxc);
-    }
-    start_probes(lxc, sockets);
+    probes_begin(lxc_of(compute)->probes, probe, done, data);
 }
 
 /* Replies. */
@@ -591,32 +474,6 @@ static void take_vpc(struct lxc *lxc, const struct request *request, const int *
     }
 }
 
-static void take_sockets(struct lxc *lxc, const struct request *request, const int *fds,
-                         size_t count, const struct error *err)
-{
-    struct sockets *sockets = request->data;
-
-    if (err != NULL) {
-        struct waiting_probe *waiting = sockets->first;
-
-        sockets->first = NULL;
-        sockets->last = &sockets->first;
-        sockets->asked = false;
-        while (waiting != NULL) {
-            struct waiting_probe *next = waiting->next;
-
-            waiting->done(waiting->data, PROBE_REFUSED, 0);
-            free(waiting);
-            waiting = next;
-        }
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        sockets->free_fds[sockets->free_count++] = fds[i];
-    }
-    start_probes(lxc, sockets);
-}
-
 static void take_reply(struct lxc *lxc, const struct warden_header *header, struct slice payload,
                        const int *fds, size_t fd_count)
 {
@@ -655,7 +512,7 @@ static void take_reply(struct lxc *lxc, const struct warden_header *header, stru
         take_vpc(lxc, request, fds, fd_count, header->code == 0 ? NULL : &err);
         break;
     case REPLY_SOCKETS:
-        take_sockets(lxc, request, fds, fd_count, header->code == 0 ? NULL : &err);
+        probes_take(lxc->probes, request->key, fds, header->code == 0 ? fd_count : 0);
         break;
     }
     free(request->bytes);
@@ -738,8 +595,7 @@ static void on_closed(uv_handle_t *handle)
     struct lxc *lxc = handle->data;
 
     close(lxc->fd);
-    lxc->fd = -1;
-    release(lxc);
+    free(lxc);
 }
 
 static void lxc_close(struct compute *compute)
@@ -751,15 +607,8 @@ static void lxc_close(struct compute *compute)
         free(request->bytes);
         free(request);
     }
-    lxc->closed = true;
+    probes_close(lxc->probes);
     for (size_t i = 0; i < VPCS_MAX; i++) {
-        while (lxc->sockets[i].first != NULL) {
-            struct waiting_probe *waiting = lxc->sockets[i].first;
-
-            lxc->sockets[i].first = waiting->next;
-            free(waiting);
-        }
-        close_sockets(&lxc->sockets[i]);
         if (lxc->netlinks[i] >= 0) {
             close(lxc->netlinks[i]);
         }
@@ -815,6 +664,7 @@ int compute_lxc_open(uv_loop_t *loop, int fd, const char *state_dir, struct comp
     lxc->loop = loop;
     lxc->fd = fd;
     lxc->last = &lxc->requests;
+    lxc->probes = probes_open(loop, need_sockets, lxc);
     for (size_t i = 0; i < VPCS_MAX; i++) {
         lxc->netlinks[i] = -1;
     }
