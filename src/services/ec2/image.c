@@ -469,16 +469,26 @@ static const char *snapshot_owner(const struct ctx *ctx, const struct snapshot *
     return image == NULL ? ctx->control->options.account : image->owner;
 }
 
+/* A snapshot is a record of its image's layer: as far as that is. */
+static const char *snapshot_state(const struct ctx *ctx, const struct snapshot *snapshot)
+{
+    const struct image *image = thing_get(ctx->control, KIND_IMAGE, snapshot->image);
+
+    return image == NULL                   ? "completed"
+           : image->state == IMAGE_PENDING ? "pending"
+           : image->state == IMAGE_FAILED  ? "error"
+                                           : "completed";
+}
+
 static void fill_snapshot(struct ctx *ctx, const void *thing, struct doc *out)
 {
     const struct snapshot *snapshot = thing;
-    const struct image *image = thing_get(ctx->control, KIND_IMAGE, snapshot->image);
-    bool pending = image != NULL && image->state == IMAGE_PENDING;
+    const char *state = snapshot_state(ctx, snapshot);
 
     doc_set_z(out, M_SnapshotId, snapshot->id);
     doc_set_z(out, M_VolumeId, snapshot->volume == NULL ? "vol-ffffffff" : snapshot->volume);
-    doc_set_z(out, M_State, pending ? "pending" : "completed");
-    doc_set_z(out, M_Progress, pending ? "0%" : "100%");
+    doc_set_z(out, M_State, state);
+    doc_set_z(out, M_Progress, strcmp(state, "completed") == 0 ? "100%" : "0%");
     doc_set_time_ms(out, M_StartTime, snapshot->created_ms);
     doc_set_z(out, M_OwnerId, snapshot_owner(ctx, snapshot));
     doc_set_z(out, M_Description, snapshot->description);
@@ -492,7 +502,11 @@ FILTER_TEXT(by_snapshot_id, struct snapshot, id)
 FILTER_TEXT(by_snapshot_volume, struct snapshot, volume)
 FILTER_TEXT(by_snapshot_text, struct snapshot, description)
 FILTER_BOOL(by_snapshot_encrypted, struct snapshot, encrypted)
-FILTER_IS(by_snapshot_status, "completed")
+
+static void by_snapshot_status(struct ctx *ctx, const void *thing, struct match *match)
+{
+    match_z(match, snapshot_state(ctx, thing));
+}
 
 static void by_snapshot_owner(struct ctx *ctx, const void *thing, struct match *match)
 {
