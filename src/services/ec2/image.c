@@ -470,25 +470,26 @@ static const char *snapshot_owner(const struct ctx *ctx, const struct snapshot *
 }
 
 /* A snapshot is a record of its image's layer: as far as that is. */
-static const char *snapshot_state(const struct ctx *ctx, const struct snapshot *snapshot)
+static enum image_state snapshot_state(const struct ctx *ctx, const struct snapshot *snapshot)
 {
     const struct image *image = thing_get(ctx->control, KIND_IMAGE, snapshot->image);
 
-    return image == NULL                   ? "completed"
-           : image->state == IMAGE_PENDING ? "pending"
-           : image->state == IMAGE_FAILED  ? "error"
-                                           : "completed";
+    return image == NULL ? IMAGE_AVAILABLE : image->state;
 }
+
+static const char *const snapshot_states[] = {[IMAGE_PENDING] = "pending",
+                                              [IMAGE_AVAILABLE] = "completed",
+                                              [IMAGE_FAILED] = "error"};
 
 static void fill_snapshot(struct ctx *ctx, const void *thing, struct doc *out)
 {
     const struct snapshot *snapshot = thing;
-    const char *state = snapshot_state(ctx, snapshot);
+    enum image_state state = snapshot_state(ctx, snapshot);
 
     doc_set_z(out, M_SnapshotId, snapshot->id);
     doc_set_z(out, M_VolumeId, snapshot->volume == NULL ? "vol-ffffffff" : snapshot->volume);
-    doc_set_z(out, M_State, state);
-    doc_set_z(out, M_Progress, strcmp(state, "completed") == 0 ? "100%" : "0%");
+    doc_set_z(out, M_State, snapshot_states[state]);
+    doc_set_z(out, M_Progress, state == IMAGE_AVAILABLE ? "100%" : "0%");
     doc_set_time_ms(out, M_StartTime, snapshot->created_ms);
     doc_set_z(out, M_OwnerId, snapshot_owner(ctx, snapshot));
     doc_set_z(out, M_Description, snapshot->description);
@@ -505,7 +506,7 @@ FILTER_BOOL(by_snapshot_encrypted, struct snapshot, encrypted)
 
 static void by_snapshot_status(struct ctx *ctx, const void *thing, struct match *match)
 {
-    match_z(match, snapshot_state(ctx, thing));
+    match_z(match, snapshot_states[snapshot_state(ctx, thing)]);
 }
 
 static void by_snapshot_owner(struct ctx *ctx, const void *thing, struct match *match)
