@@ -54,6 +54,8 @@ struct sigv4_claim {
  * hash, or what x-amz-content-sha256 says in its place. */
 void sigv4_canonical_request(const struct sigv4_request *request, struct slice signed_headers,
                              struct slice payload_hash, struct buf *text);
+/* Append "20260102/us-east-2/dynamodb". */
+void sigv4_add_scope(const struct sigv4_scope *scope, struct buf *text);
 /* Append the string to sign. */
 void sigv4_string_to_sign(const struct sigv4_scope *scope, struct slice canonical_request,
                           struct buf *text);
