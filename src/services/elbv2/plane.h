@@ -7,8 +7,10 @@
 #ifndef SERVICES_ELBV2_PLANE_H
 #define SERVICES_ELBV2_PLANE_H
 
+#include "balancer/config.h"
 #include "balancer/socket.h"
 #include "balancer/stats.h"
+#include "compute/compute.h"
 #include "services/elbv2/private.h"
 
 struct plane_server {
@@ -37,6 +39,17 @@ struct plane {
 
 /* "tg-<16 hex>" from the ARN's end; statistics go by it. In @arena. */
 const char *plane_backend_name(struct arena *arena, const struct target_group *group);
+
+/* What HAProxy is to be, in an arena; its shape apart. */
+struct wanted {
+    struct balancer_http http;
+    struct compute_haproxy spec;
+    struct buf text; /* The whole file. */
+    uint64_t shape;
+};
+/* plane_want.c. The caller closes @wanted's text. False when there is nothing to listen on. */
+bool plane_want(struct elbv2 *elbv2, struct arena *arena, const struct load_balancer *balancer,
+                struct wanted *wanted);
 
 /* Do what is left over: dirty balancers, servers that could not be deleted. Called by the metrics
  * timer, and after a commit. */
