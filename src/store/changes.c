@@ -60,17 +60,31 @@ void changes_put_record(struct changes *changes, struct slice kind, struct slice
     buf_close(&body);
 }
 
-void changes_put_sample(struct changes *changes, struct slice metric_key, int64_t time_ms,
-                        struct slice body)
+static void add_row(struct changes *changes, enum change_type type, int64_t row, int64_t time_ms,
+                    struct slice body)
 {
-    struct change *change = add(changes, CHANGE_PUT_SAMPLE);
+    struct change *change = add(changes, type);
 
+    change->row = row;
     change->time_ms = time_ms;
-    change->id = arena_copy(&changes->arena, metric_key);
     change->body = arena_copy(&changes->arena, body);
 }
 
-void changes_expire_samples(struct changes *changes, int64_t before_ms)
+void changes_add_samples(struct changes *changes, int64_t row, int64_t time_ms, struct slice body)
 {
-    add(changes, CHANGE_EXPIRE_SAMPLES)->time_ms = before_ms;
+    add_row(changes, CHANGE_ADD_SAMPLES, row, time_ms, body);
+}
+
+void changes_add_sums(struct changes *changes, int64_t row, int64_t time_ms, struct slice body)
+{
+    add_row(changes, CHANGE_ADD_SUMS, row, time_ms, body);
+}
+
+void changes_expire_samples(struct changes *changes, int64_t samples_before_ms,
+                            int64_t sums_before_ms)
+{
+    struct change *change = add(changes, CHANGE_EXPIRE_SAMPLES);
+
+    change->time_ms = samples_before_ms;
+    change->sums_before_ms = sums_before_ms;
 }

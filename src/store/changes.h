@@ -17,13 +17,15 @@ struct record; /* store/record.h */
 enum change_type {
     CHANGE_PUT,           /* kind, id, body */
     CHANGE_DEL,           /* kind, id */
-    CHANGE_PUT_SAMPLE,    /* id = metric key, time_ms, body */
-    CHANGE_EXPIRE_SAMPLES /* time_ms */
+    CHANGE_ADD_SAMPLES,   /* row, time_ms, body */
+    CHANGE_ADD_SUMS,      /* row, time_ms, body */
+    CHANGE_EXPIRE_SAMPLES /* time_ms, sums_before_ms */
 };
 
 struct change {
     enum change_type type;
     int64_t time_ms;
+    int64_t row, sums_before_ms;
     struct slice kind, id, body; /* In the set's arena. */
 };
 
@@ -51,9 +53,13 @@ void changes_del(struct changes *changes, struct slice kind, struct slice id);
 void changes_put_record(struct changes *changes, struct slice kind, struct slice id,
                         const struct record *record, const void *thing);
 
-/* Metric samples: see store/samples.h. */
-void changes_put_sample(struct changes *changes, struct slice metric_key, int64_t time_ms,
-                        struct slice body);
-void changes_expire_samples(struct changes *changes, int64_t before_ms);
+/* Metric samples: see store/samples.h. @row grows from one to the next. */
+void changes_add_samples(struct changes *changes, int64_t row, int64_t time_ms, struct slice body);
+/* The sums of all samples since the last sums, up to @row. */
+void changes_add_sums(struct changes *changes, int64_t row, int64_t time_ms, struct slice body);
+/* Forget samples that sums from before @samples_before_ms cover, and sums from before
+ * @sums_before_ms. */
+void changes_expire_samples(struct changes *changes, int64_t samples_before_ms,
+                            int64_t sums_before_ms);
 
 #endif /* STORE_CHANGES_H */

@@ -18,6 +18,10 @@ static const char *const schema_steps[STORE_SCHEMA_VERSION] = {
     "CREATE TABLE metric (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE);"
     "CREATE TABLE sample (metric INTEGER NOT NULL, time_ms INTEGER NOT NULL, body TEXT NOT NULL,"
     " PRIMARY KEY (metric, time_ms)) WITHOUT ROWID;",
+    "DROP TABLE sample; DROP TABLE metric;"
+    "CREATE TABLE sample (id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, body BLOB NOT NULL);"
+    "CREATE TABLE sample_sum (id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL,"
+    " body BLOB NOT NULL);",
 };
 
 static const char *const writer_sql[WRITER_STATEMENTS] = {
@@ -29,15 +33,11 @@ static const char *const writer_sql[WRITER_STATEMENTS] = {
     [WRITER_ROLLBACK_TO] = "ROLLBACK TO job",
     [WRITER_PUT] = "INSERT OR REPLACE INTO resource (kind, id, body) VALUES (?1, ?2, ?3)",
     [WRITER_DEL] = "DELETE FROM resource WHERE kind = ?1 AND id = ?2",
-    [WRITER_METRIC_FIND] = "SELECT id FROM metric WHERE key = ?1",
-    [WRITER_METRIC_ADD] = "INSERT INTO metric (key) VALUES (?1)",
-    [WRITER_SAMPLE_PUT] = "INSERT OR REPLACE INTO sample (metric, time_ms, body)"
-                          " VALUES (?1, ?2, ?3)",
-    /* Metric by metric, for time is not what the samples are sorted by. */
-    [WRITER_SAMPLE_EXPIRE] = "DELETE FROM sample WHERE metric IN (SELECT id FROM metric)"
-                             " AND time_ms < ?1",
-    [WRITER_METRIC_EXPIRE] = "DELETE FROM metric WHERE NOT EXISTS"
-                             " (SELECT 1 FROM sample WHERE sample.metric = metric.id)",
+    [WRITER_SAMPLE_ADD] = "INSERT INTO sample (id, time_ms, body) VALUES (?1, ?2, ?3)",
+    [WRITER_SUM_ADD] = "INSERT INTO sample_sum (id, time_ms, body) VALUES (?1, ?2, ?3)",
+    [WRITER_SAMPLE_EXPIRE] = "DELETE FROM sample WHERE id <="
+                             " (SELECT max(id) FROM sample_sum WHERE time_ms < ?1)",
+    [WRITER_SUM_EXPIRE] = "DELETE FROM sample_sum WHERE time_ms < ?1",
     [WRITER_ITEM_GET] = "SELECT bytes, body FROM item"
                         " WHERE table_id = ?1 AND hash = ?2 AND range = ?3",
     [WRITER_ITEM_PUT] = "INSERT OR REPLACE INTO item (table_id, hash, range, bytes, body)"
@@ -64,10 +64,10 @@ static const char *const reader_sql[READER_STATEMENTS] = {
     [READER_ITEM_SCAN] = ITEM_COLUMNS " ORDER BY hash, range",
     [READER_ITEM_SCAN_AFTER] = ITEM_COLUMNS " AND (hash, range) > (?2, ?3) ORDER BY hash, range",
     [READER_ITEM_STATS] = "SELECT count, bytes FROM item_stats WHERE table_id = ?1",
-    [READER_SAMPLES] = "SELECT key, time_ms, body FROM metric JOIN sample ON metric = id"
-                       " WHERE time_ms >= ?1 ORDER BY id, time_ms",
-    [READER_SAMPLES_RANGE] = "SELECT key, time_ms, body FROM metric JOIN sample ON metric = id"
-                             " WHERE key = ?1 AND time_ms >= ?2 AND time_ms < ?3 ORDER BY time_ms",
+    [READER_SUMS] = "SELECT id, 1, body FROM sample_sum WHERE id <"
+                    " (SELECT ifnull(min(id), 9223372036854775807) FROM sample) ORDER BY id",
+    [READER_SAMPLES] = "SELECT id, id <= (SELECT ifnull(max(id), 0) FROM sample_sum), body"
+                       " FROM sample ORDER BY id",
 };
 
 int database_error(sqlite3 *db, struct error *err, const char *what)

@@ -51,11 +51,10 @@ enum writer_statement {
     WRITER_ROLLBACK_TO,
     WRITER_PUT,
     WRITER_DEL,
-    WRITER_METRIC_FIND,
-    WRITER_METRIC_ADD,
-    WRITER_SAMPLE_PUT,
+    WRITER_SAMPLE_ADD,
+    WRITER_SUM_ADD,
     WRITER_SAMPLE_EXPIRE,
-    WRITER_METRIC_EXPIRE,
+    WRITER_SUM_EXPIRE,
     WRITER_ITEM_GET,
     WRITER_ITEM_PUT,
     WRITER_ITEM_DEL,
@@ -74,8 +73,8 @@ enum reader_statement {
     READER_ITEM_SCAN,
     READER_ITEM_SCAN_AFTER,
     READER_ITEM_STATS,
+    READER_SUMS,
     READER_SAMPLES,
-    READER_SAMPLES_RANGE,
     READER_STATEMENTS
 };
 
@@ -124,9 +123,9 @@ struct items_txn {
     sqlite3_stmt *open;        /* Its row is lent out. */
     bool broken;               /* SQLite failed: the whole batch must. */
     /* What the last look found, so that a write that looked before needs not look again. */
-    char seen_key[256];      /* Table, hash, range. */
-    size_t seen_key_bytes;   /* 0: nothing was seen, or its key is longer. */
-    int64_t seen_count;      /* 0 or 1. */
+    char seen_key[256];    /* Table, hash, range. */
+    size_t seen_key_bytes; /* 0: nothing was seen, or its key is longer. */
+    int64_t seen_count;    /* 0 or 1. */
     int64_t seen_bytes;
 };
 

@@ -2,40 +2,24 @@
 
 #include "store/private.h"
 
-static int walk(struct store *store, sqlite3_stmt *statement, samples_fn *fn, void *data,
+static int walk(struct store *store, enum reader_statement which, samples_fn *fn, void *data,
                 struct error *err)
 {
+    sqlite3_stmt *statement = store->reader_statements[which];
     int rc;
 
     while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
-        if (!fn(data, column_slice(statement, 0), sqlite3_column_int64(statement, 1),
-                column_slice(statement, 2))) {
-            rc = SQLITE_DONE;
-            break;
-        }
+        fn(data, sqlite3_column_int64(statement, 0), sqlite3_column_int(statement, 1) != 0,
+           column_slice(statement, 2));
     }
     rc = rc == SQLITE_DONE ? 0 : database_error(store->reader, err, "read samples");
     sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
     return rc;
 }
 
-int samples_load(struct store *store, int64_t from_ms, samples_fn *fn, void *data,
-                 struct error *err)
+int samples_load(struct store *store, samples_fn *fn, void *data, struct error *err)
 {
-    sqlite3_stmt *statement = store->reader_statements[READER_SAMPLES];
+    int rc = walk(store, READER_SUMS, fn, data, err);
 
-    sqlite3_bind_int64(statement, 1, from_ms);
-    return walk(store, statement, fn, data, err);
-}
-
-int samples_range(struct store *store, struct slice metric_key, int64_t from_ms, int64_t to_ms,
-                  samples_fn *fn, void *data, struct error *err)
-{
-    sqlite3_stmt *statement = store->reader_statements[READER_SAMPLES_RANGE];
-
-    bind_key(statement, 1, metric_key);
-    sqlite3_bind_int64(statement, 2, from_ms);
-    sqlite3_bind_int64(statement, 3, to_ms);
-    return walk(store, statement, fn, data, err);
+    return rc != 0 ? rc : walk(store, READER_SAMPLES, fn, data, err);
 }

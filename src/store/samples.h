@@ -1,8 +1,12 @@
-/* Metric samples: one body per metric key and instant.
+/* Metric samples: a log of what was published, and a log of its sums.
  *
- * They are written through change sets (changes_put_sample, changes_expire_samples): a put replaces
- * what is at the same key and time, so that a period that is still filling is written again. The
- * owner decides what a key and a body are. Reads run on the loop thread, on the last commit. */
+ * A row of samples is whatever was published since the last one; a row of sums says the same of all
+ * samples since the last row of sums, in fewer words, and carries the number of the last row of
+ * samples that it covers. So samples may go as soon as sums cover them, and what is left of both
+ * never says a thing twice. The owner decides what a body is.
+ *
+ * Rows are written through change sets (changes_add_samples, changes_add_sums,
+ * changes_expire_samples). Reads run on the loop thread, on the last commit. */
 #ifndef STORE_SAMPLES_H
 #define STORE_SAMPLES_H
 
@@ -14,16 +18,11 @@
 
 struct store;
 
-/* Return false to stop. The slices are borrowed for the call. */
-typedef bool samples_fn(void *data, struct slice metric_key, int64_t time_ms, struct slice body);
+/* One row; @summed: it is a row of sums, or one covers it. @body is borrowed for the call. */
+typedef void samples_fn(void *data, int64_t row, bool summed, struct slice body);
 
-/* Every sample from @from_ms on, metric by metric (in the order in which they first came), each by
- * time. For the start: it may take long. */
-int samples_load(struct store *store, int64_t from_ms, samples_fn *fn, void *data,
-                 struct error *err);
-
-/* One metric's samples with from_ms <= time < to_ms, by time. */
-int samples_range(struct store *store, struct slice metric_key, int64_t from_ms, int64_t to_ms,
-                  samples_fn *fn, void *data, struct error *err);
+/* All that was published and is still kept: sums whose samples are gone, then the samples, each in
+ * the order of their rows. For the start: it may take long. */
+int samples_load(struct store *store, samples_fn *fn, void *data, struct error *err);
 
 #endif /* STORE_SAMPLES_H */

@@ -21,7 +21,7 @@ struct changes;   /* store/changes.h */
 struct store;     /* Opaque. */
 struct uv_loop_s; /* libuv's uv_loop_t */
 
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 /* Below this much free space store_low_space() is true and mutations are refused: what is under
  * way (commits, the log's 64 MiB, our log files) must still fit. */
 #define STORE_SPACE_BYTES_MIN (64LL * 1024 * 1024)

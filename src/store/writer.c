@@ -33,58 +33,40 @@ static int run(struct store *store, enum writer_statement which, struct error *e
         [WRITER_ROLLBACK_TO] = "undo a job",
         [WRITER_PUT] = "put a resource",
         [WRITER_DEL] = "delete a resource",
-        [WRITER_METRIC_ADD] = "add a metric",
-        [WRITER_SAMPLE_PUT] = "put a sample",
+        [WRITER_SAMPLE_ADD] = "add samples",
+        [WRITER_SUM_ADD] = "add sums of samples",
         [WRITER_SAMPLE_EXPIRE] = "expire samples",
-        [WRITER_METRIC_EXPIRE] = "expire metrics",
+        [WRITER_SUM_EXPIRE] = "expire sums of samples",
     };
 
     return statement_run(store->writer, store->writer_statements[which], err, names[which]);
 }
 
-static int metric_id(struct store *store, struct slice key, int64_t *id, struct error *err)
+static int add_samples(struct store *store, enum writer_statement which,
+                       const struct change *change, struct error *err)
 {
-    sqlite3_stmt *find = store->writer_statements[WRITER_METRIC_FIND];
-    int rc;
+    sqlite3_stmt *add = store->writer_statements[which];
 
-    bind_key(find, 1, key);
-    rc = sqlite3_step(find);
-    if (rc == SQLITE_ROW) {
-        *id = sqlite3_column_int64(find, 0);
-    }
-    sqlite3_reset(find);
-    if (rc == SQLITE_ROW) {
-        return 0;
-    }
-    if (rc != SQLITE_DONE) {
-        return database_error(store->writer, err, "find a metric");
-    }
-    bind_key(store->writer_statements[WRITER_METRIC_ADD], 1, key);
-    rc = run(store, WRITER_METRIC_ADD, err);
-    *id = sqlite3_last_insert_rowid(store->writer);
-    return rc;
+    sqlite3_bind_int64(add, 1, change->row);
+    sqlite3_bind_int64(add, 2, change->time_ms);
+    bind_key(add, 3, change->body);
+    return run(store, which, err);
 }
 
-static int put_sample(struct store *store, const struct change *change, struct error *err)
+static int expire_samples(struct store *store, const struct change *change, struct error *err)
 {
-    sqlite3_stmt *put = store->writer_statements[WRITER_SAMPLE_PUT];
-    int64_t id = 0;
-    int rc = metric_id(store, change->id, &id, err);
+    int rc;
 
-    if (rc != 0) {
-        return rc;
-    }
-    sqlite3_bind_int64(put, 1, id);
-    sqlite3_bind_int64(put, 2, change->time_ms);
-    bind_body(put, 3, change->body);
-    return run(store, WRITER_SAMPLE_PUT, err);
+    sqlite3_bind_int64(store->writer_statements[WRITER_SAMPLE_EXPIRE], 1, change->time_ms);
+    rc = run(store, WRITER_SAMPLE_EXPIRE, err);
+    sqlite3_bind_int64(store->writer_statements[WRITER_SUM_EXPIRE], 1, change->sums_before_ms);
+    return rc != 0 ? rc : run(store, WRITER_SUM_EXPIRE, err);
 }
 
 static int apply_change(struct store *store, const struct change *change, struct error *err)
 {
     sqlite3_stmt *put = store->writer_statements[WRITER_PUT];
     sqlite3_stmt *del = store->writer_statements[WRITER_DEL];
-    int rc;
 
     switch (change->type) {
     case CHANGE_PUT:
@@ -96,12 +78,12 @@ static int apply_change(struct store *store, const struct change *change, struct
         bind_body(del, 1, change->kind);
         bind_key(del, 2, change->id);
         return run(store, WRITER_DEL, err);
-    case CHANGE_PUT_SAMPLE:
-        return put_sample(store, change, err);
+    case CHANGE_ADD_SAMPLES:
+        return add_samples(store, WRITER_SAMPLE_ADD, change, err);
+    case CHANGE_ADD_SUMS:
+        return add_samples(store, WRITER_SUM_ADD, change, err);
     case CHANGE_EXPIRE_SAMPLES:
-        sqlite3_bind_int64(store->writer_statements[WRITER_SAMPLE_EXPIRE], 1, change->time_ms);
-        rc = run(store, WRITER_SAMPLE_EXPIRE, err);
-        return rc != 0 ? rc : run(store, WRITER_METRIC_EXPIRE, err);
+        return expire_samples(store, change, err);
     }
     return error_set(err, ERR_INTERNAL, "store: a change of unknown type");
 }

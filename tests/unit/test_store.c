@@ -154,7 +154,7 @@ static void a_store_that_is_not_ours_to_open_is_refused(void **state)
     fixture_close(fixture);
     execute(fixture, "PRAGMA user_version = 99");
     check_open_fails(fixture, ERR_CONFIG,
-                     "written by a newer muster (schema 99, this one knows 1)");
+                     "written by a newer muster (schema 99, this one knows 2)");
     execute(fixture, "PRAGMA user_version = 1; PRAGMA application_id = 5");
     check_open_fails(fixture, ERR_CONFIG, "another program's database");
     snprintf(path, sizeof(path), "%s/muster.db", fixture->directory);
@@ -203,38 +203,49 @@ static void a_commit_that_fails_is_told_to_all(void **state)
     buf_close(&done);
 }
 
-static bool print_sample(void *data, struct slice key, int64_t time_ms, struct slice body)
+static void print_samples(void *data, int64_t row, bool summed, struct slice body)
 {
-    buf_printf(data, "%.*s@%lld=%.*s ", SLICE_ARG(key), (long long)time_ms, SLICE_ARG(body));
-    return true;
+    buf_printf(data, "%lld%s=%.*s ", (long long)row, summed ? "+" : "", SLICE_ARG(body));
 }
 
-static void samples_are_kept_by_metric_and_time(void **state)
+static void check_samples(struct store_fixture *fixture, const char *what, const char *expected)
+{
+    struct buf text = {0};
+
+    samples_load(fixture->store, print_samples, &text, NULL);
+    check_text(what, expected, buf_slice(&text));
+    buf_close(&text);
+}
+
+static void samples_go_when_sums_cover_them(void **state)
 {
     struct store_fixture *fixture = *state;
     struct changes changes = {0};
-    struct buf text = {0};
 
-    changes_put_sample(&changes, SLICE_LIT("cpu"), 2000, SLICE_LIT("x"));
-    changes_put_sample(&changes, SLICE_LIT("net"), 1000, SLICE_LIT("n"));
-    changes_put_sample(&changes, SLICE_LIT("cpu"), 1000, SLICE_LIT("a"));
-    changes_put_sample(&changes, SLICE_LIT("cpu"), 3000, SLICE_LIT("c"));
-    changes_put_sample(&changes, SLICE_LIT("cpu"), 2000, SLICE_LIT("b"));
+    changes_add_samples(&changes, 1, 1000, SLICE_LIT("a"));
+    changes_add_samples(&changes, 2, 2000, SLICE_LIT("b"));
+    changes_add_sums(&changes, 2, 2000, SLICE_LIT("ab"));
+    changes_add_samples(&changes, 4, 3000, SLICE_LIT("c"));
+    changes_add_sums(&changes, 4, 3000, SLICE_LIT("C"));
+    changes_add_samples(&changes, 5, 4000, SLICE_LIT("d"));
     store_commit(fixture->store, &changes, NULL, NULL);
     fixture_settle(fixture);
-    samples_load(fixture->store, 0, print_sample, &text, NULL);
-    check_text("all", "cpu@1000=a cpu@2000=b cpu@3000=c net@1000=n ", buf_slice(&text));
-    buf_clear(&text);
-    samples_range(fixture->store, SLICE_LIT("cpu"), 1000, 3000, print_sample, &text, NULL);
-    check_text("from is in, to is not", "cpu@1000=a cpu@2000=b ", buf_slice(&text));
-    buf_clear(&text);
-    changes_expire_samples(&changes, 2000);
-    changes_put_sample(&changes, SLICE_LIT("net"), 5000, SLICE_LIT("m"));
+    check_samples(fixture, "samples say all", "1+=a 2+=b 4+=c 5=d ");
+
+    changes_expire_samples(&changes, 2500, 1000);
     store_commit(fixture->store, &changes, NULL, NULL);
     fixture_settle(fixture);
-    samples_load(fixture->store, 0, print_sample, &text, NULL);
-    check_text("expired", "cpu@2000=b cpu@3000=c net@5000=m ", buf_slice(&text));
-    buf_close(&text);
+    check_samples(fixture, "sums instead of what they cover", "2+=ab 4+=c 5=d ");
+
+    changes_expire_samples(&changes, 9000, 2500);
+    store_commit(fixture->store, &changes, NULL, NULL);
+    fixture_settle(fixture);
+    check_samples(fixture, "what no sums cover stays", "4+=C 5=d ");
+
+    changes_expire_samples(&changes, 9000, 9000);
+    store_commit(fixture->store, &changes, NULL, NULL);
+    fixture_settle(fixture);
+    check_samples(fixture, "old sums go", "5=d ");
 }
 
 /* The child writes without end and says on the pipe what was answered. */
@@ -434,7 +445,7 @@ int main(void)
         STORE_TEST(a_cut_set_forgets_what_came_later),
         STORE_TEST(a_store_that_is_not_ours_to_open_is_refused),
         STORE_TEST(a_commit_that_fails_is_told_to_all),
-        STORE_TEST(samples_are_kept_by_metric_and_time),
+        STORE_TEST(samples_go_when_sums_cover_them),
         STORE_TEST(what_was_answered_survives_a_kill),
         STORE_TEST(a_full_disk_ends_the_process_and_loses_nothing),
         STORE_TEST(the_log_does_not_grow_without_end),

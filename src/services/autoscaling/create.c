@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GROUPS_MAX 500 /* AWS's quota. */
+#define GROUPS_MAX 1000 /* AWS's quota is 500, and more when asked for. */
 
 /* Properties that AWS has and muster has not: better refused than ignored. */
 static int refuse_what_is_not_offered(const struct doc *in, struct error *err)
@@ -420,29 +420,15 @@ static struct group *group_make(struct ctx *ctx, const char *name)
 static void group_add(struct ctx *ctx, struct group *group, const struct doc *in,
                       const char *const *target_groups)
 {
-    struct autoscaling *service = ctx->control->autoscaling;
-
     for (size_t i = 0; target_groups[i] != NULL; i++) {
         if (world_target_group(&group->world, target_groups[i]) == NULL) {
             world_add_target_group(&group->world, target_groups[i], ATTACH_IN_SERVICE);
         }
     }
-    service->groups = mem_grow(service->groups, service->groups_count, &service->groups_room,
-                               sizeof(struct group *));
-    service->groups[service->groups_count++] = group;
+    group_enter(ctx->control->autoscaling, group);
     for (size_t i = 0; i < doc_count(in, M_Tags); i++) {
         tags_set(ctx, group, doc_at(in, M_Tags, i));
     }
-}
-
-static int count_groups(const struct autoscaling *service)
-{
-    int count = 0;
-
-    for (size_t i = 0; i < service->groups_count; i++) {
-        count += service->groups[i]->deleted ? 0 : 1;
-    }
-    return count;
 }
 
 static int create_check(struct ctx *ctx, const struct doc *in, const char ***target_groups,
@@ -450,7 +436,7 @@ static int create_check(struct ctx *ctx, const struct doc *in, const char ***tar
 {
     int rc = check_new_name(ctx, doc_z(in, M_AutoScalingGroupName), err);
 
-    if (rc == 0 && count_groups(ctx->control->autoscaling) >= GROUPS_MAX) {
+    if (rc == 0 && ctx->control->autoscaling->by_name.count >= GROUPS_MAX) {
         return error_api(err, "LimitExceeded", "You have reached the limit of %d groups.",
                          GROUPS_MAX);
     }
@@ -557,7 +543,8 @@ int autoscaling_describe_account_limits(struct ctx *ctx, const struct doc *in, s
     (void)err;
     doc_set_int(out, M_MaxNumberOfAutoScalingGroups, GROUPS_MAX);
     doc_set_int(out, M_MaxNumberOfLaunchConfigurations, 200);
-    doc_set_int(out, M_NumberOfAutoScalingGroups, count_groups(ctx->control->autoscaling));
+    doc_set_int(out, M_NumberOfAutoScalingGroups,
+                (int64_t)ctx->control->autoscaling->by_name.count);
     doc_set_int(out, M_NumberOfLaunchConfigurations, 0);
     return 0;
 }

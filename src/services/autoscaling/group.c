@@ -16,18 +16,30 @@ void group_close(struct group *group)
     }
 }
 
+void group_enter(struct autoscaling *service, struct group *group)
+{
+    service->groups = mem_grow(service->groups, service->groups_count, &service->groups_room,
+                               sizeof(struct group *));
+    service->groups[service->groups_count++] = group;
+    map_put(&service->by_uuid, slice_z(group->uuid), group);
+    if (!group->deleted) {
+        map_put(&service->by_name, slice_z(group->world.name), group);
+    }
+}
+
 struct group *group_find(const struct control *control, const char *name)
 {
-    const struct autoscaling *service = control->autoscaling;
+    return name == NULL ? NULL : map_get_z(&control->autoscaling->by_name, name);
+}
 
-    for (size_t i = 0; name != NULL && i < service->groups_count; i++) {
-        struct group *group = service->groups[i];
+bool autoscaling_is_warming(const struct control *control, const char *group_name,
+                            const char *instance, int64_t now_ms)
+{
+    const struct group *group = group_find(control, group_name);
+    const struct world_instance *found =
+        group == NULL ? NULL : world_instance(&group->world, instance);
 
-        if (!group->deleted && strcmp(group->world.name, name) == 0) {
-            return group;
-        }
-    }
-    return NULL;
+    return found != NULL && !world_instance_counts_in_metrics(found, now_ms);
 }
 
 struct group *group_of_instance(const struct control *control, const char *id,

@@ -49,8 +49,13 @@ struct autoscaling {
     const struct neighbours *neighbours;
     struct group **groups; /* In the order of creation, deleted ones too. */
     size_t groups_count, groups_room;
+    struct map by_name; /* Without the deleted. */
+    struct map by_uuid;
     struct control_timer *timer;
 };
+
+/* Last in order. */
+void group_enter(struct autoscaling *service, struct group *group);
 
 extern const struct record group_record;
 extern const struct record activity_record; /* struct stored_activity */

@@ -293,6 +293,7 @@ static void save(struct ctx *ctx, struct group *group)
 static void delete_group(struct ctx *ctx, struct group *group)
 {
     group->deleted = true;
+    map_remove(&ctx->control->autoscaling->by_name, slice_z(group->world.name));
     group->unsaved = true;
     ctx_tags_drop(ctx, group->arn);
     while (group->world.policies_count > 0) {
@@ -389,6 +390,7 @@ static void forget_groups(struct ctx *ctx)
         }
         if (group->deleted && group->world.activities_count == 0) {
             changes_del(ctx->changes, SLICE_LIT("autoscaling.group"), slice_z(group->uuid));
+            map_remove(&service->by_uuid, slice_z(group->uuid));
             group_close(group);
         } else {
             service->groups[kept++] = group;
@@ -437,18 +439,4 @@ bool autoscaling_invoke(struct ctx *ctx, const struct autoscaling_alarm *alarm)
          ctx->now_ms);
     group_settle(ctx, group);
     return true;
-}
-
-const char *autoscaling_metrics_group(const struct control *control, const char *instance,
-                                      int64_t now_ms)
-{
-    struct world_instance *found;
-    const struct group *group;
-
-    if (control->autoscaling == NULL) {
-        return NULL;
-    }
-    group = group_of_instance(control, instance, &found);
-    return group != NULL && world_instance_counts_in_metrics(found, now_ms) ? group->world.name
-                                                                            : NULL;
 }

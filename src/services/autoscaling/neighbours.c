@@ -117,14 +117,11 @@ static void instance_changed(struct ctx *ctx, void *data, const struct ec2_insta
     autoscaling_wake(ctx->control);
 }
 
-/* Of a group, but not to be counted in its metrics. */
-static bool is_warming(const struct control *control, void *data, const char *instance)
+static bool is_warming(const struct control *control, void *data, const char *group,
+                       const char *instance)
 {
-    struct world_instance *found;
-
     (void)data;
-    return group_of_instance(control, instance, &found) != NULL &&
-           !world_instance_counts_in_metrics(found, control_now_ms(control));
+    return autoscaling_is_warming(control, group, instance, control_now_ms(control));
 }
 
 /* elbv2 */

@@ -28,9 +28,7 @@ static int load_group(struct autoscaling *service, struct slice body, struct err
         group->world.suspended |= process_bit(group->suspensions[i].process);
     }
     group_termination_policies(group);
-    service->groups = mem_grow(service->groups, service->groups_count, &service->groups_room,
-                               sizeof(struct group *));
-    service->groups[service->groups_count++] = group;
+    group_enter(service, group);
     return 0;
 }
 
@@ -38,15 +36,14 @@ static int load_activity(struct autoscaling *service, struct slice body, struct 
 {
     struct stored_activity stored = {0};
     int rc = record_load(&activity_record, &stored, body, err);
+    struct group *group = rc == 0 ? map_get_z(&service->by_uuid, stored.group) : NULL;
 
-    for (size_t i = 0; rc == 0 && i < service->groups_count; i++) {
-        struct world *world = &service->groups[i]->world;
+    if (group != NULL) {
+        struct world *world = &group->world;
 
-        if (strcmp(service->groups[i]->uuid, stored.group) == 0) {
-            world->activities = mem_grow(world->activities, world->activities_count,
-                                         &world->activities_room, sizeof(*world->activities));
-            world->activities[world->activities_count++] = stored.activity;
-        }
+        world->activities = mem_grow(world->activities, world->activities_count,
+                                     &world->activities_room, sizeof(*world->activities));
+        world->activities[world->activities_count++] = stored.activity;
     }
     return rc;
 }
@@ -114,6 +111,8 @@ void autoscaling_close(struct control *control)
         group_close(service->groups[i]);
     }
     free(service->groups);
+    map_close(&service->by_name);
+    map_close(&service->by_uuid);
     control_timer_close(service->timer);
     free(service);
     control->autoscaling = NULL;

@@ -16,8 +16,7 @@ static void replace(char **text, const char *value)
     free(old);
 }
 
-static const struct metric *metric_of(const struct cloudwatch *cloudwatch,
-                                      const struct alarm *alarm)
+static struct metric *metric_of(const struct cloudwatch *cloudwatch, const struct alarm *alarm)
 {
     struct cloudwatch_dimension dimensions[CLOUDWATCH_DIMENSIONS_MAX];
 
@@ -219,6 +218,22 @@ void alarm_schedule(struct ctx *ctx, struct alarm *alarm)
         alarm->next_ms = alarm_wake_ms(&alarm->rule, ctx->now_ms);
     }
     control_timer_at_ms(ctx->control->cloudwatch->alarm_timer, ctx->now_ms + 1);
+}
+
+void alarms_mark_watched(struct cloudwatch *cloudwatch)
+{
+    struct metric *metric;
+    struct alarm *alarm;
+
+    for (size_t at = 0; (metric = map_next(&cloudwatch->metrics.by_key, &at)) != NULL;) {
+        metric->watched = false;
+    }
+    for (size_t at = 0; (alarm = map_next(&cloudwatch->alarms, &at)) != NULL;) {
+        metric = metric_of(cloudwatch, alarm);
+        if (metric != NULL) {
+            metric->watched = true;
+        }
+    }
 }
 
 void alarms_start(struct ctx *ctx)

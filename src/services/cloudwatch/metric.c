@@ -1,25 +1,27 @@
 #include "services/cloudwatch/metric.h"
 
 #include "base/alloc.h"
-#include "base/buf.h"
-#include "base/log.h"
-#include "base/text.h"
 #include "store/changes.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define SECOND_MS 1000
 #define MINUTE_MS 60000
 #define BUCKETS_MAX 4096 /* Of a series: three hours of 5 s and a day of minutes fit. */
 #define PART '\x1f'      /* Between the parts of a key; names have no control characters. */
 
+static void free_series(struct metric_series *series)
+{
+    free(series->key);
+    free(series->unit);
+    free(series->buckets);
+    free(series);
+}
+
 static void free_metric(struct metric *metric)
 {
     for (size_t i = 0; i < metric->series_count; i++) {
-        free(metric->series[i].key);
-        free(metric->series[i].unit);
-        free(metric->series[i].buckets);
+        free_series(metric->series[i]);
     }
     for (size_t i = 0; i < metric->dimension_count; i++) {
         free((char *)metric->dimensions[i].name);
@@ -41,6 +43,10 @@ void metrics_close(struct metrics *metrics)
         free_metric(metric);
     }
     map_close(&metrics->by_key);
+    buf_close(&metrics->samples);
+    buf_close(&metrics->sums);
+    free(metrics->unsaved);
+    free(metrics->loaded);
 }
 
 static int by_name(const void *a, const void *b)
@@ -88,9 +94,13 @@ static struct metric *new_metric(struct metrics *metrics, struct slice key)
 {
     struct metric *metric = mem_calloc(1, sizeof(*metric));
     struct slice rest = key, part, value;
+    size_t parts = 0;
 
+    for (size_t i = 0; i < key.bytes; i++) {
+        parts += key.data[i] == PART;
+    }
     metric->key = mem_strndup(key.data, key.bytes);
-    metric->dimensions = mem_calloc(CLOUDWATCH_DIMENSIONS_MAX, sizeof(*metric->dimensions));
+    metric->dimensions = mem_calloc(parts / 2 + 1, sizeof(*metric->dimensions));
     if (slice_next(&rest, PART, &part)) {
         metric->namespace = mem_strndup(part.data, part.bytes);
     }
@@ -107,24 +117,22 @@ static struct metric *new_metric(struct metrics *metrics, struct slice key)
     return metric;
 }
 
-static struct metric_series *series_of(struct metric *metric, struct slice unit)
+struct metric_series *metric_series_make(struct metrics *metrics, struct slice key, uint32_t id)
 {
-    struct metric_series *series;
-    struct buf key = {0};
+    struct metric_series *series = mem_calloc(1, sizeof(*series));
+    struct slice rest = key, unit = {0};
+    struct metric *metric;
 
-    for (size_t i = 0; i < metric->series_count; i++) {
-        if (slice_equal_z(unit, metric->series[i].unit)) {
-            return &metric->series[i];
-        }
-    }
-    metric->series =
-        mem_grow(metric->series, metric->series_count, &metric->series_room, sizeof(*series));
-    series = &metric->series[metric->series_count++];
-    buf_add(&key, unit);
-    buf_add_byte(&key, PART);
-    buf_add_z(&key, metric->key);
-    *series = (struct metric_series){.key = buf_take(&key), //
+    (void)slice_next(&rest, PART, &unit);
+    metric = map_get(&metrics->by_key, rest);
+    metric = metric != NULL ? metric : new_metric(metrics, rest);
+    *series = (struct metric_series){.id = id,
+                                     .key = mem_strndup(key.data, key.bytes),
                                      .unit = mem_strndup(unit.data, unit.bytes)};
+    metric->series = mem_grow(metric->series, metric->series_count, &metric->series_room,
+                              sizeof(struct metric_series *));
+    metric->series[metric->series_count++] = series;
+    metrics->series_count++;
     return series;
 }
 
@@ -156,13 +164,11 @@ void metric_set_merge(struct metric_set *into, const struct metric_set *set)
     into->sum += set->sum;
 }
 
-/* The bucket's index. */
-static size_t merge_into(struct metric_series *series, int64_t time_ms,
-                         const struct metric_set *set)
+void metric_series_merge(struct metric_series *series, const struct metric_bucket *bucket)
 {
-    size_t at = lower_bound(series, time_ms);
+    size_t at = lower_bound(series, bucket->time_ms);
 
-    if (at == series->count || series->buckets[at].time_ms != time_ms) {
+    if (at == series->count || series->buckets[at].time_ms != bucket->time_ms) {
         if (series->count == BUCKETS_MAX) {
             memmove(series->buckets, series->buckets + 1,
                     (series->count - 1) * sizeof(*series->buckets));
@@ -173,35 +179,79 @@ static size_t merge_into(struct metric_series *series, int64_t time_ms,
             mem_grow(series->buckets, series->count, &series->room, sizeof(*series->buckets));
         memmove(series->buckets + at + 1, series->buckets + at,
                 (series->count - at) * sizeof(*series->buckets));
-        series->buckets[at] = (struct metric_bucket){.time_ms = time_ms};
+        series->buckets[at] = (struct metric_bucket){.time_ms = bucket->time_ms};
         series->count++;
     }
-    metric_set_merge(&series->buckets[at].set, set);
-    return at;
+    metric_set_merge(&series->buckets[at].set, &bucket->set);
+}
+
+/* The unit, PART, the metric's key: what names a series. */
+static void series_key(struct buf *key, const struct cloudwatch_datum *datum)
+{
+    buf_add_z(key, datum->unit == NULL ? "None" : datum->unit);
+    buf_add_byte(key, PART);
+    make_key(key, datum->namespace, datum->name, datum->dimensions, datum->dimension_count);
+}
+
+static struct metric_series *find_series(const struct metrics *metrics, struct slice key)
+{
+    struct slice metric_key = key, unit = {0};
+    const struct metric *metric;
+
+    (void)slice_next(&metric_key, PART, &unit);
+    metric = map_get(&metrics->by_key, metric_key);
+    for (size_t i = 0; metric != NULL && i < metric->series_count; i++) {
+        if (slice_equal_z(unit, metric->series[i]->unit)) {
+            return metric->series[i];
+        }
+    }
+    return NULL;
+}
+
+bool metric_has(const struct metrics *metrics, const struct cloudwatch_datum *datum)
+{
+    struct buf key = {0};
+    bool has;
+
+    series_key(&key, datum);
+    has = find_series(metrics, buf_slice(&key)) != NULL;
+    buf_close(&key);
+    return has;
+}
+
+/* NULL when there are too many to add it. */
+static struct metric_series *series_of(struct metrics *metrics,
+                                       const struct cloudwatch_datum *datum)
+{
+    struct buf key = {0};
+    struct metric_series *series;
+
+    series_key(&key, datum);
+    series = find_series(metrics, buf_slice(&key));
+    if (series == NULL && metrics->series_count < METRICS_MAX) {
+        series = metric_series_make(metrics, buf_slice(&key), ++metrics->last_id);
+        metrics->unsaved = mem_grow(metrics->unsaved, metrics->unsaved_count,
+                                    &metrics->unsaved_room, sizeof(struct metric_series *));
+        metrics->unsaved[metrics->unsaved_count++] = series;
+    }
+    buf_close(&key);
+    return series;
 }
 
 int metric_add(struct metrics *metrics, const struct cloudwatch_datum *datum, int64_t resolution_ms,
-               struct metric_series **series, size_t *at, struct error *err)
+               struct buf *lines, struct error *err)
 {
-    const struct metric_set set = {datum->count, datum->sum, datum->minimum, datum->maximum};
-    const char *unit = datum->unit == NULL ? "None" : datum->unit;
-    struct metric *metric;
-    struct buf key = {0};
+    const struct metric_bucket bucket = {
+        .time_ms = datum->time_ms - datum->time_ms % resolution_ms,
+        .set = {datum->count, datum->sum, datum->minimum, datum->maximum}
+    };
+    struct metric_series *series = series_of(metrics, datum);
 
-    make_key(&key, datum->namespace, datum->name, datum->dimensions, datum->dimension_count);
-    metric = map_get(&metrics->by_key, buf_slice(&key));
-    if (metric == NULL && metrics->by_key.count >= METRICS_MAX) {
-        buf_close(&key);
+    if (series == NULL) {
         return error_set(err, ERR_TOO_LARGE, "There are %d metrics already", METRICS_MAX);
     }
-    if (metric == NULL) {
-        metric = new_metric(metrics, buf_slice(&key));
-    }
-    buf_close(&key);
-    *series = series_of(metric, slice_z(unit));
-    *at = merge_into(*series, datum->time_ms - datum->time_ms % resolution_ms, &set);
-    (*series)->buckets[*at].dirty = true;
-    (*series)->dirty = true;
+    metric_series_merge(series, &bucket);
+    metric_note(metrics, series, &bucket, lines);
     return 0;
 }
 
@@ -211,7 +261,7 @@ struct metric_set metric_merge(const struct metric *metric, const char *unit, in
     struct metric_set set = {0};
 
     for (size_t i = 0; metric != NULL && i < metric->series_count; i++) {
-        const struct metric_series *series = &metric->series[i];
+        const struct metric_series *series = metric->series[i];
 
         if (unit != NULL && strcmp(unit, series->unit) != 0) {
             continue;
@@ -266,73 +316,63 @@ static void forget(struct metric_series *series, int64_t before_ms)
     }
 }
 
-void metrics_prune(struct metrics *metrics, int64_t now_ms)
+/* What is beyond @share: the older half of that becomes minutes, the oldest minutes go. */
+static void shrink(struct metric_series *series, size_t share)
+{
+    if (series->count > share) {
+        roll_up(series, series->buckets[series->count - share / 2].time_ms);
+    }
+    if (series->count > share) {
+        forget(series, series->buckets[series->count - share].time_ms);
+    }
+}
+
+static size_t share_of(size_t metrics, size_t least)
+{
+    size_t share = METRIC_BUCKETS_MAX / (metrics + 1);
+
+    return share < least ? least : share;
+}
+
+/* Those that still hold something stay. */
+static void prune_series(struct metrics *metrics, struct metric *metric, struct changes *changes,
+                         int64_t now_ms, size_t share)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < metric->series_count; i++) {
+        struct metric_series *series = metric->series[i];
+
+        forget(series, now_ms - METRIC_KEEP_MS);
+        roll_up(series, now_ms - METRIC_FINE_MS);
+        shrink(series, share);
+        if (series->count > 0) {
+            metric->series[kept++] = series;
+        } else {
+            metric_forget(changes, series);
+            free_series(series);
+            metrics->series_count--;
+        }
+    }
+    metric->series_count = kept;
+}
+
+void metrics_prune(struct metrics *metrics, struct changes *changes, int64_t now_ms)
 {
     struct metric *metric;
+    size_t watched = 0, share, watched_share;
 
+    ASSERT(metrics->unsaved_count == 0);
     for (size_t at = 0; (metric = map_next(&metrics->by_key, &at)) != NULL;) {
-        size_t left = 0;
-
-        for (size_t i = 0; i < metric->series_count; i++) {
-            forget(&metric->series[i], now_ms - METRIC_KEEP_MS);
-            roll_up(&metric->series[i], now_ms - METRIC_FINE_MS);
-            left += metric->series[i].count;
-        }
-        if (left == 0) {
+        watched += metric->watched ? metric->series_count : 0;
+    }
+    share = share_of(metrics->series_count - watched, METRIC_BUCKETS_LEAST);
+    watched_share = share_of(watched, METRIC_WATCHED_BUCKETS_LEAST);
+    for (size_t at = 0; (metric = map_next(&metrics->by_key, &at)) != NULL;) {
+        prune_series(metrics, metric, changes, now_ms, metric->watched ? watched_share : share);
+        if (metric->series_count == 0) {
             map_remove(&metrics->by_key, slice_z(metric->key));
             free_metric(metric);
         }
     }
-}
-
-void metric_save(struct changes *changes, struct metric_series *series, size_t at)
-{
-    struct metric_bucket *bucket = &series->buckets[at];
-    struct buf body = {0};
-
-    buf_printf(&body, "%.17g %.17g %.17g %.17g", bucket->set.count, bucket->set.sum,
-               bucket->set.minimum, bucket->set.maximum);
-    changes_put_sample(changes, slice_z(series->key), bucket->time_ms, buf_slice(&body));
-    buf_close(&body);
-    bucket->dirty = false;
-}
-
-void metrics_save_dirty(struct metrics *metrics, struct changes *changes)
-{
-    struct metric *metric;
-
-    for (size_t at = 0; (metric = map_next(&metrics->by_key, &at)) != NULL;) {
-        for (size_t i = 0; i < metric->series_count; i++) {
-            struct metric_series *series = &metric->series[i];
-
-            for (size_t j = series->dirty ? series->count : 0; j > 0; j--) {
-                if (series->buckets[j - 1].dirty) {
-                    metric_save(changes, series, j - 1);
-                }
-            }
-            series->dirty = false;
-        }
-    }
-}
-
-void metrics_load(struct metrics *metrics, struct slice key, int64_t time_ms, struct slice body)
-{
-    struct slice rest = key, unit, number;
-    double numbers[4];
-    struct metric *metric;
-
-    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
-        if (!slice_next(&body, ' ', &number) || text_to_double(number, &numbers[i], NULL) != 0) {
-            log_warn("cloudwatch.sample_unreadable time_ms=%lld", (long long)time_ms);
-            return;
-        }
-    }
-    if (!slice_next(&rest, PART, &unit) || rest.bytes == 0) {
-        log_warn("cloudwatch.sample_unreadable time_ms=%lld", (long long)time_ms);
-        return;
-    }
-    metric = map_get(&metrics->by_key, rest);
-    metric = metric != NULL ? metric : new_metric(metrics, rest);
-    merge_into(series_of(metric, unit), time_ms,
-               &(struct metric_set){numbers[0], numbers[1], numbers[2], numbers[3]});
 }

@@ -61,7 +61,7 @@ struct cloudwatch {
     struct action_doer doers[8];
     size_t doer_count;
     bool save_soon; /* save_timer is set. */
-    struct control_timer *alarm_timer, *save_timer, *prune_timer;
+    struct control_timer *alarm_timer, *save_timer, *sum_timer;
 };
 
 /* records.c */
@@ -85,6 +85,8 @@ void history_add(struct ctx *ctx, const char *alarm, enum history_type type, con
 /* evaluate.c */
 /* Judge what is due, now and by the clock from here on. */
 void alarms_start(struct ctx *ctx);
+/* Metrics that alarms watch are kept for longest. */
+void alarms_mark_watched(struct cloudwatch *cloudwatch);
 /* A new or changed alarm: judge it at the next mark. */
 void alarm_schedule(struct ctx *ctx, struct alarm *alarm);
 /* Move to @state, with history and actions; the same state only takes the reason. @reason_data may

@@ -222,7 +222,8 @@ static int read_datum(const struct ctx *ctx, size_t index, const struct doc *in,
 int cloudwatch_put_metric_data(struct ctx *ctx, const struct doc *in, struct doc *out,
                                struct error *err)
 {
-    struct cloudwatch *cloudwatch = ctx->control->cloudwatch;
+    struct metrics *metrics = &ctx->control->cloudwatch->metrics;
+    struct buf lines = {0};
     size_t count = doc_count(in, M_MetricData);
     struct datum *data = arena_calloc(ctx->arena, count + 1, sizeof(*data));
     int rc = name_check("Namespace", doc_z(in, M_Namespace), err);
@@ -235,43 +236,35 @@ int cloudwatch_put_metric_data(struct ctx *ctx, const struct doc *in, struct doc
         data[i].public.namespace = doc_z(in, M_Namespace);
         rc = read_datum(ctx, i + 1, doc_at(in, M_MetricData, i), &data[i], err);
     }
-    if (rc == 0 && cloudwatch->metrics.by_key.count + count > METRICS_MAX) {
+    if (rc == 0 && metrics->series_count + count > METRICS_MAX) {
         size_t more = 0; /* Counted only near the bound; twins count twice. */
 
         for (size_t i = 0; i < count; i++) {
-            more += metric_find(&cloudwatch->metrics, data[i].public.namespace, data[i].public.name,
-                                data[i].dimensions, data[i].public.dimension_count) == NULL;
+            more += !metric_has(metrics, &data[i].public);
         }
-        if (cloudwatch->metrics.by_key.count + more > METRICS_MAX) {
+        if (metrics->series_count + more > METRICS_MAX) {
             rc = error_api(err, "LimitExceeded",
                            "muster keeps at most %d metrics; idle ones go after a day.",
                            METRICS_MAX);
         }
     }
     for (size_t i = 0; rc == 0 && i < count; i++) {
-        struct metric_series *series;
-        size_t at;
-
-        rc = metric_add(&cloudwatch->metrics, &data[i].public, data[i].resolution_ms, &series, &at,
-                        err);
-        if (rc == 0) {
-            metric_save(ctx->changes, series, at);
-        }
+        rc = metric_add(metrics, &data[i].public, data[i].resolution_ms, &lines, err);
     }
+    metrics_save(metrics, ctx->changes, &lines, ctx->now_ms);
+    buf_close(&lines);
     return rc;
 }
 
 void cloudwatch_put(struct control *control, const struct cloudwatch_datum *datum)
 {
     struct metrics *metrics;
-    struct metric_series *series;
-    size_t at;
 
     if (control->cloudwatch == NULL) {
         return; /* Tests of one service. */
     }
     metrics = &control->cloudwatch->metrics;
-    if (metric_add(metrics, datum, SECOND_MS, &series, &at, NULL) == 0) {
+    if (metric_add(metrics, datum, SECOND_MS, &metrics->samples, NULL) == 0) {
         samples_save_soon(control);
     } else if (time_boot_ms() - metrics->warned_ms > WARN_EVERY_MS) {
         metrics->warned_ms = time_boot_ms();

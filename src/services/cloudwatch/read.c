@@ -118,7 +118,7 @@ int cloudwatch_get_metric_statistics(struct ctx *ctx, const struct doc *in, stru
     doc_set_z(out, M_Label, doc_z(in, M_MetricName));
     doc_set_list(out, M_Datapoints);
     for (size_t i = 0; metric != NULL && i < metric->series_count; i++) {
-        const char *unit = metric->series[i].unit;
+        const char *unit = metric->series[i]->unit;
 
         if (doc_has(in, M_Unit) && strcmp(doc_z(in, M_Unit), unit) != 0) {
             continue;
@@ -246,7 +246,7 @@ static const char *unit_of(struct ctx *ctx, const struct doc *stat, const struct
     }
     units = arena_calloc(ctx->arena, metric->series_count, sizeof(*units));
     for (size_t i = 0; i < metric->series_count; i++) {
-        units[i] = metric->series[i].unit;
+        units[i] = metric->series[i]->unit;
     }
     qsort(units, metric->series_count, sizeof(*units), by_text);
     if (metric->series_count > 1) {
@@ -393,7 +393,7 @@ static int64_t newest_ms(const struct metric *metric)
     int64_t newest = 0;
 
     for (size_t i = 0; i < metric->series_count; i++) {
-        const struct metric_series *series = &metric->series[i];
+        const struct metric_series *series = metric->series[i];
 
         if (series->count > 0) {
             newest = max_i64(newest, series->buckets[series->count - 1].time_ms);

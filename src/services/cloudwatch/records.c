@@ -173,6 +173,10 @@ int cloudwatch_load(struct control *control, struct slice kind, struct slice id,
     if (slice_equal(kind, SLICE_LIT("cloudwatch.history"))) {
         return load_history(control->cloudwatch, id, body, err);
     }
+    if (slice_equal(kind, SLICE_LIT("cloudwatch.series"))) {
+        metrics_load_series(&control->cloudwatch->metrics, id, body);
+        return 0;
+    }
     alarm = mem_calloc(1, sizeof(*alarm));
     rc = record_load(&alarm_record, alarm, body, err);
     if (rc != 0) {

@@ -1,13 +1,12 @@
 /* CloudWatch's life: memory, timers, what others registered. */
 #include "base/alloc.h"
 #include "services/cloudwatch/private.h"
-#include "store/changes.h"
 #include "store/samples.h"
 
 #include <stdlib.h>
 
 #define SAVE_MS 1000 /* Real: a lost second of samples is what a crash may cost. */
-#define PRUNE_MS (10LL * 60 * 1000)
+#define SUM_MS (60LL * 1000)
 
 static int open_service(struct control *control, struct error *err)
 {
@@ -21,17 +20,18 @@ static void save(struct ctx *ctx, void *data)
     struct cloudwatch *cloudwatch = data;
 
     cloudwatch->save_soon = false;
-    metrics_save_dirty(&cloudwatch->metrics, ctx->changes);
+    metrics_save(&cloudwatch->metrics, ctx->changes, &cloudwatch->metrics.samples, ctx->now_ms);
 }
 
-static void prune(struct ctx *ctx, void *data)
+/* Save, sum up, let old ones go. */
+static void sum(struct ctx *ctx, void *data)
 {
     struct cloudwatch *cloudwatch = data;
 
-    metrics_save_dirty(&cloudwatch->metrics, ctx->changes);
-    metrics_prune(&cloudwatch->metrics, ctx->now_ms);
-    changes_expire_samples(ctx->changes, ctx->now_ms - METRIC_KEEP_MS);
-    control_timer_at_ms(cloudwatch->prune_timer, ctx->now_ms + PRUNE_MS);
+    alarms_mark_watched(cloudwatch);
+    metrics_save_sums(&cloudwatch->metrics, ctx->changes, ctx->now_ms);
+    metrics_prune(&cloudwatch->metrics, ctx->changes, ctx->now_ms);
+    control_timer_at_ms(cloudwatch->sum_timer, ctx->now_ms + SUM_MS);
 }
 
 void samples_save_soon(struct control *control)
@@ -46,25 +46,23 @@ void samples_save_soon(struct control *control)
     }
 }
 
-static bool take_sample(void *data, struct slice key, int64_t time_ms, struct slice body)
+static void take_row(void *data, int64_t row, bool summed, struct slice body)
 {
-    metrics_load(data, key, time_ms, body);
-    return true;
+    metrics_load_row(data, row, summed, body);
 }
 
 static int start_service(struct ctx *ctx, struct error *err)
 {
     struct cloudwatch *cloudwatch = ctx->control->cloudwatch;
-    int rc = samples_load(ctx->control->store, ctx->now_ms - METRIC_KEEP_MS, take_sample,
-                          &cloudwatch->metrics, err);
+    int rc = samples_load(ctx->control->store, take_row, &cloudwatch->metrics, err);
 
+    metrics_loaded(&cloudwatch->metrics);
     if (rc != 0) {
         return rc;
     }
     cloudwatch->save_timer = control_timer_open(ctx->control, save, cloudwatch);
-    cloudwatch->prune_timer = control_timer_open(ctx->control, prune, cloudwatch);
-    control_timer_at_ms(cloudwatch->prune_timer, ctx->now_ms + PRUNE_MS);
-    metrics_prune(&cloudwatch->metrics, ctx->now_ms);
+    cloudwatch->sum_timer = control_timer_open(ctx->control, sum, cloudwatch);
+    control_timer_at_ms(cloudwatch->sum_timer, ctx->now_ms + SUM_MS);
     alarms_start(ctx);
     return 0;
 }
@@ -80,7 +78,7 @@ static void close_service(struct control *control)
     }
     control_timer_close(cloudwatch->alarm_timer);
     control_timer_close(cloudwatch->save_timer);
-    control_timer_close(cloudwatch->prune_timer);
+    control_timer_close(cloudwatch->sum_timer);
     for (size_t at = 0; (alarm = map_next(&cloudwatch->alarms, &at)) != NULL;) {
         alarm_free(alarm);
     }

@@ -17,6 +17,7 @@
 #define SAMPLE_MS 5000
 #define DETAILED_MS (60LL * 1000)
 #define BASIC_MS (300LL * 1000)
+#define CHECKS_MS (60LL * 1000) /* Of either. */
 #define NS_PER_MS 1000000.0
 
 /* A statistic set in the making. */
@@ -28,6 +29,7 @@ struct sample {
     char id[COMPUTE_ID_BYTES];
     struct compute_usage last;
     int64_t last_boot_ms; /* Real time. 0: no baseline. */
+    int64_t checked_ms;   /* The minute whose checks were published. */
     int64_t period_ms;    /* With AWS's resolution: what is being collected. */
     struct set cpu, received, sent;
 };
@@ -74,7 +76,7 @@ static const char *metrics_group(const struct control *control, const struct ec2
     const char *group = ec2_instance_tag(control, instance, "aws:autoscaling:groupName");
 
     if (group != NULL && ec2->warming != NULL &&
-        ec2->warming(control, ec2->warming_data, instance->id)) {
+        ec2->warming(control, ec2->warming_data, group, instance->id)) {
         return NULL;
     }
     return group;
@@ -176,19 +178,25 @@ static void forget(struct samples *samples, const char *id)
 /* With AWS's resolution a period is published when the next one has begun, under its own start. */
 static void look_at(struct ctx *ctx, const struct ec2_instance *instance, struct sample *sample)
 {
+    bool aws = ctx->control->options.metric_resolution_aws;
     int64_t period_ms = instance->monitoring ? DETAILED_MS : BASIC_MS;
     int64_t begin_ms = ctx->now_ms - ctx->now_ms % period_ms;
+    int64_t minute_ms = ctx->now_ms - ctx->now_ms % CHECKS_MS;
+    bool measured;
 
-    if (ctx->control->options.metric_resolution_aws && sample->period_ms != begin_ms) {
+    if (aws && sample->period_ms != begin_ms) {
         if (sample->period_ms != 0) {
             publish(ctx->control, instance, sample, sample->period_ms);
-            publish_checks(ctx->control, instance, sample->period_ms);
         }
         sample->period_ms = begin_ms;
     }
-    if (measure(ctx->control, instance, sample) && !ctx->control->options.metric_resolution_aws) {
+    measured = measure(ctx->control, instance, sample);
+    if (measured && !aws) {
         publish(ctx->control, instance, sample, ctx->now_ms);
-        publish_checks(ctx->control, instance, ctx->now_ms);
+    }
+    if (measured && sample->checked_ms != minute_ms) {
+        sample->checked_ms = minute_ms;
+        publish_checks(ctx->control, instance, minute_ms);
     }
 }
 

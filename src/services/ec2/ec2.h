@@ -212,7 +212,8 @@ int ec2_image_check(struct ctx *ctx, const char *id, struct error *err);
 typedef void ec2_change_fn(struct ctx *ctx, void *data, const struct ec2_instance *instance);
 void ec2_on_instance_change(struct control *control, ec2_change_fn *fn, void *data);
 /* Is the instance left out of its Auto Scaling group's metrics, because it is warming up? */
-typedef bool ec2_warming_fn(const struct control *control, void *data, const char *instance);
+typedef bool ec2_warming_fn(const struct control *control, void *data, const char *group,
+                            const char *instance);
 void ec2_set_warming(struct control *control, ec2_warming_fn *fn, void *data);
 
 #endif /* SERVICES_EC2_EC2_H */

@@ -13,7 +13,7 @@
 #define GROUPS_MAX 16
 /* Of one daemon; what has been shown to run. */
 #define INSTANCES_MAX_REAL 200
-#define INSTANCES_MAX_MODEL 5000
+#define INSTANCES_MAX_MODEL 12000
 #define USER_DATA_BYTES_MAX 16384
 #define DEFAULT_TYPE "m1.small" /* As on AWS. */
 

@@ -80,22 +80,30 @@ static void add(struct forwards *to, const struct ec2_instance *instance, int64_
     to->items[to->count++] = (struct forward){instance, (int32_t)port};
 }
 
-static const struct ec2_instance *next_published(const struct control *control, const char *vpc,
-                                                 size_t *at)
+/* Has an address that the internet reaches, and a rule that lets it in. */
+static bool is_published(const struct control *control, const struct ec2_instance *instance,
+                         const char *vpc)
 {
-    const struct ec2_instance *instance;
+    bool up = instance->state == EC2_PENDING || instance->state == EC2_RUNNING;
+    const struct ec2_interface *interface;
+    const struct ec2_subnet *subnet;
 
-    while ((instance = thing_next(control, KIND_INSTANCE, at)) != NULL) {
-        bool up = instance->state == EC2_PENDING || instance->state == EC2_RUNNING;
-        const struct ec2_subnet *subnet = ec2_subnet_find(control, instance->subnet);
+    if (!up || instance->public_address == NULL || instance->address == NULL ||
+        strcmp(instance->vpc, vpc) != 0) {
+        return false;
+    }
+    interface = instance_interface(control, instance);
+    for (size_t i = 0; interface != NULL && i < interface->groups_count; i++) {
+        const struct group *group = thing_get(control, KIND_GROUP, interface->groups[i]);
 
-        if (up && instance->public_address != NULL && instance->address != NULL &&
-            strcmp(instance->vpc, vpc) == 0 && subnet != NULL &&
-            ec2_subnet_is_public(control, subnet)) {
-            return instance;
+        for (size_t j = 0; group != NULL && j < group->rules_count; j++) {
+            if (open_to_all(&group->rules[j])) {
+                subnet = ec2_subnet_find(control, instance->subnet);
+                return subnet != NULL && ec2_subnet_is_public(control, subnet);
+            }
         }
     }
-    return NULL;
+    return false;
 }
 
 static void add_narrow(const struct control *control, const struct ec2_instance *instance,
@@ -118,27 +126,42 @@ static void add_narrow(const struct control *control, const struct ec2_instance 
     }
 }
 
+static void add_port(const struct control *control, const struct ec2_instance *const *published,
+                     int32_t port, struct forwards *to)
+{
+    for (; *published != NULL && !to->cut; published++) {
+        if (is_open(control, *published, port)) {
+            add(to, *published, port);
+        }
+    }
+}
+
 static void collect(const struct control *control, const char *vpc, struct forwards *to)
 {
-    const struct ec2_instance *instance;
+    const struct ec2_instance **published = NULL, *instance;
+    size_t count = 0, room = 0;
 
+    for (size_t at = 0; (instance = thing_next(control, KIND_INSTANCE, &at)) != NULL;) {
+        if (is_published(control, instance, vpc)) {
+            published = mem_grow(published, count, &room, sizeof(struct ec2_instance *));
+            published[count++] = instance;
+        }
+    }
+    if (count == 0) {
+        return;
+    }
+    published = mem_grow(published, count, &room, sizeof(struct ec2_instance *));
+    published[count] = NULL;
     for (size_t i = 0; i < COUNT_OF(usual_ports); i++) {
-        for (size_t at = 0; (instance = next_published(control, vpc, &at)) != NULL;) {
-            if (is_open(control, instance, usual_ports[i])) {
-                add(to, instance, usual_ports[i]);
-            }
-        }
+        add_port(control, published, usual_ports[i], to);
     }
-    for (size_t at = 0; (instance = next_published(control, vpc, &at)) != NULL;) {
-        add_narrow(control, instance, to);
+    for (size_t i = 0; i < count && !to->cut; i++) {
+        add_narrow(control, published[i], to);
     }
-    for (int32_t port = USUAL_FIRST; port <= USUAL_LAST && !to->cut; port++) {
-        for (size_t at = 0; (instance = next_published(control, vpc, &at)) != NULL;) {
-            if (is_open(control, instance, port)) {
-                add(to, instance, port);
-            }
-        }
+    for (int32_t port = USUAL_FIRST; port <= USUAL_LAST; port++) {
+        add_port(control, published, port, to);
     }
+    free(published);
 }
 
 static uint64_t fingerprint(const struct forwards *forwards)
