@@ -202,12 +202,19 @@ struct elbv2_target_health elb_target_health(const struct elbv2 *elbv2, const st
 void elb_group_touch(struct ctx *ctx, struct target_group *group);
 /* Probes that are due, drains that are over; then the timer again. */
 void elb_targets_tick(struct ctx *ctx, void *data);
-void elb_targets_schedule(struct elbv2 *elbv2);
 void elb_targets_instance_changed(struct ctx *ctx, void *data, const struct ec2_instance *instance);
 /* Where the target's requests go: the instance's private address, or the address itself; NULL when
  * it has none now. */
 const char *elb_target_address(const struct elbv2 *elbv2, const struct target *target);
 int32_t elb_target_check_port(const struct target *target);
+/* NULL: an address of no instance, or an instance that is gone. */
+const struct ec2_instance *elb_target_instance(const struct elbv2 *elbv2,
+                                               const struct target *target);
+
+/* targets_probe.c: probe the group's targets that are due. */
+void elb_targets_probe(struct ctx *ctx, struct target_group *group);
+/* Arm the timer for the next probe or end of a drain. */
+void elb_targets_schedule(struct elbv2 *elbv2);
 
 /* plane.c: the balancer's HAProxy is brought to what is wanted once ctx is on disk. */
 void plane_touch(struct ctx *ctx, struct load_balancer *balancer);
