@@ -258,3 +258,29 @@ def test_kill_loses_nothing_acknowledged(fast_sim, cloudwatch):
         StartTime=now - datetime.timedelta(minutes=2),
         EndTime=now + datetime.timedelta(minutes=2))['Datapoints']
     assert point['Maximum'] == 42.0
+
+
+def test_a_refused_put_takes_no_other_metric_along(fast_sim, cloudwatch):
+    """An instance's new metrics wait a second for the disk; what is refused meanwhile does not touch them."""
+    ec2 = fast_sim.client('ec2')
+    image = ec2.describe_images()['Images'][0]['ImageId']
+    instance = ec2.run_instances(ImageId=image, InstanceType='t2.micro', MinCount=1, MaxCount=1)['Instances'][0]['InstanceId']
+    about = {'Namespace': 'AWS/EC2', 'MetricName': 'CPUUtilization', 'Dimensions': [{'Name': 'InstanceId', 'Value': instance}]}
+
+    def put_badly():
+        refused(cloudwatch.put_metric_data, 'InvalidParameterValue', 'Timestamp', Namespace='Test/Bad', MetricData=[
+            {'MetricName': 'Bad', 'Value': 1.0, 'Timestamp': datetime.datetime(2001, 1, 1, tzinfo=UTC)}])
+        return cloudwatch.list_metrics(**about)['Metrics']
+    daemon.wait(put_badly, 'its first metric', every=0.01)
+    put_badly()
+    seen = muster_now(cloudwatch) + datetime.timedelta(seconds=60)
+
+    def count():
+        return sum(point['SampleCount'] for point in cloudwatch.get_metric_statistics(
+            **about, Period=60, Statistics=['SampleCount'], StartTime=seen - datetime.timedelta(hours=1),
+            EndTime=seen)['Datapoints'])
+    daemon.wait(lambda: muster_now(cloudwatch) > seen + datetime.timedelta(seconds=300), 'two writes')
+    before = count()
+    fast_sim.restart()
+    assert before > 0 and count() == before
+    ec2.terminate_instances(InstanceIds=[instance])

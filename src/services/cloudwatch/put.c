@@ -251,7 +251,9 @@ int cloudwatch_put_metric_data(struct ctx *ctx, const struct doc *in, struct doc
     for (size_t i = 0; rc == 0 && i < count; i++) {
         rc = metric_add(metrics, &data[i].public, data[i].resolution_ms, &lines, err);
     }
-    metrics_save(metrics, ctx->changes, &lines, ctx->now_ms);
+    if (rc == 0) { /* What a refused request writes is forgotten, and would take others' along. */
+        metrics_save(metrics, ctx->changes, &lines, ctx->now_ms);
+    }
     buf_close(&lines);
     return rc;
 }
