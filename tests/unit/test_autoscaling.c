@@ -305,12 +305,11 @@ static void a_group_is_created_and_described(void **state)
     check_text("propagated tags and the group's", "Project=web aws:autoscaling:groupName=web-asg ",
                slice_z(fake.machines[0].tags));
     check_int("registered", AS_TARGET_OTHER, fake.machines[1].target);
-    check_int(
-        "warming instances stay out of the group's metrics", true,
-        autoscaling_is_warming(&plane->control, "web-asg", fake.machines[0].id, plane->ctx.now_ms));
+    check_int("warming instances stay out of the group's metrics", true,
+              group_is_warming(&plane->control, "web-asg", fake.machines[0].id, plane->ctx.now_ms));
     check_int("until they are warm", false,
-              autoscaling_is_warming(&plane->control, "web-asg", fake.machines[0].id,
-                                     plane->ctx.now_ms + 60000));
+              group_is_warming(&plane->control, "web-asg", fake.machines[0].id,
+                               plane->ctx.now_ms + 60000));
 }
 
 static void bad_groups_are_refused(void **state)

@@ -208,10 +208,14 @@ static void print_samples(void *data, int64_t row, bool summed, struct slice bod
     buf_printf(data, "%lld%s=%.*s ", (long long)row, summed ? "+" : "", SLICE_ARG(body));
 }
 
-static void check_samples(struct store_fixture *fixture, const char *what, const char *expected)
+/* Commit @changes; then the store has @expected. */
+static void check_samples(struct store_fixture *fixture, struct changes *changes, const char *what,
+                          const char *expected)
 {
     struct buf text = {0};
 
+    store_commit(fixture->store, changes, NULL, NULL);
+    fixture_settle(fixture);
     samples_load(fixture->store, print_samples, &text, NULL);
     check_text(what, expected, buf_slice(&text));
     buf_close(&text);
@@ -228,24 +232,13 @@ static void samples_go_when_sums_cover_them(void **state)
     changes_add_samples(&changes, 4, 3000, SLICE_LIT("c"));
     changes_add_sums(&changes, 4, 3000, SLICE_LIT("C"));
     changes_add_samples(&changes, 5, 4000, SLICE_LIT("d"));
-    store_commit(fixture->store, &changes, NULL, NULL);
-    fixture_settle(fixture);
-    check_samples(fixture, "samples say all", "1+=a 2+=b 4+=c 5=d ");
-
+    check_samples(fixture, &changes, "samples say all", "1+=a 2+=b 4+=c 5=d ");
     changes_expire_samples(&changes, 2500, 1000);
-    store_commit(fixture->store, &changes, NULL, NULL);
-    fixture_settle(fixture);
-    check_samples(fixture, "sums instead of what they cover", "2+=ab 4+=c 5=d ");
-
+    check_samples(fixture, &changes, "sums instead of what they cover", "2+=ab 4+=c 5=d ");
     changes_expire_samples(&changes, 9000, 2500);
-    store_commit(fixture->store, &changes, NULL, NULL);
-    fixture_settle(fixture);
-    check_samples(fixture, "what no sums cover stays", "4+=C 5=d ");
-
+    check_samples(fixture, &changes, "what no sums cover stays", "4+=C 5=d ");
     changes_expire_samples(&changes, 9000, 9000);
-    store_commit(fixture->store, &changes, NULL, NULL);
-    fixture_settle(fixture);
-    check_samples(fixture, "old sums go", "5=d ");
+    check_samples(fixture, &changes, "old sums go", "5=d ");
 }
 
 /* The child writes without end and says on the pipe what was answered. */

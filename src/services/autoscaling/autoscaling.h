@@ -14,11 +14,6 @@ extern const struct service autoscaling_service;
  * the hooks of the services below; many calls cost one look. */
 void autoscaling_wake(struct control *control);
 
-/* Is the instance left out of its group's metrics, because it is not in service yet or warming up?
- */
-bool autoscaling_is_warming(const struct control *control, const char *group_name,
-                            const char *instance, int64_t now_ms);
-
 /* The alarm is (still) in ALARM and has the policy among its actions; to be called on the change
  * and then once a minute. False when the policy is not known. */
 struct autoscaling_alarm {

@@ -32,18 +32,19 @@ struct group *group_find(const struct control *control, const char *name)
     return name == NULL ? NULL : map_get_z(&control->autoscaling->by_name, name);
 }
 
-bool autoscaling_is_warming(const struct control *control, const char *group_name,
-                            const char *instance, int64_t now_ms)
+bool group_is_warming(const struct control *control, const char *name, const char *instance,
+                      int64_t now_ms)
 {
-    const struct group *group = group_find(control, group_name);
+    const struct group *group = group_find(control, name);
     const struct world_instance *found =
         group == NULL ? NULL : world_instance(&group->world, instance);
 
     return found != NULL && !world_instance_counts_in_metrics(found, now_ms);
 }
 
-struct group *group_of_instance(const struct control *control, const char *id,
-                                struct world_instance **instance)
+/* The group that has the instance, and the instance. */
+static struct group *group_of_instance(const struct control *control, const char *id,
+                                       struct world_instance **instance)
 {
     const struct autoscaling *service = control->autoscaling;
 

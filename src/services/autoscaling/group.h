@@ -80,9 +80,9 @@ void group_close(struct group *group);
 
 /* NULL when there is none; deleted ones are not found. */
 struct group *group_find(const struct control *control, const char *name);
-/* The group that has the instance, and the instance. */
-struct group *group_of_instance(const struct control *control, const char *id,
-                                struct world_instance **instance);
+/* Is the group's instance left out of its metrics, not in service yet or warming up? */
+bool group_is_warming(const struct control *control, const char *name, const char *instance,
+                      int64_t now_ms);
 /* Or AWS's error. */
 int group_require(struct ctx *ctx, const char *name, struct group **group, struct error *err);
 int group_require_instance(struct ctx *ctx, const char *id, struct group **group,

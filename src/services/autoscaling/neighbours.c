@@ -121,7 +121,7 @@ static bool is_warming(const struct control *control, void *data, const char *gr
                        const char *instance)
 {
     (void)data;
-    return autoscaling_is_warming(control, group, instance, control_now_ms(control));
+    return group_is_warming(control, group, instance, control_now_ms(control));
 }
 
 /* elbv2 */

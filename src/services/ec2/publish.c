@@ -47,8 +47,9 @@ static int64_t last_port(const struct rule *rule)
     return rule->from == -1 && rule->to == -1 ? 65535 : rule->to;
 }
 
+/* Is one of the ports @first to @last? */
 static bool is_open(const struct control *control, const struct ec2_instance *instance,
-                    int32_t port)
+                    int32_t first, int32_t last)
 {
     const struct ec2_interface *interface = instance_interface(control, instance);
 
@@ -58,7 +59,7 @@ static bool is_open(const struct control *control, const struct ec2_instance *in
         for (size_t j = 0; group != NULL && j < group->rules_count; j++) {
             const struct rule *rule = &group->rules[j];
 
-            if (open_to_all(rule) && port >= first_port(rule) && port <= last_port(rule)) {
+            if (open_to_all(rule) && last >= first_port(rule) && first <= last_port(rule)) {
                 return true;
             }
         }
@@ -85,25 +86,14 @@ static bool is_published(const struct control *control, const struct ec2_instanc
                          const char *vpc)
 {
     bool up = instance->state == EC2_PENDING || instance->state == EC2_RUNNING;
-    const struct ec2_interface *interface;
     const struct ec2_subnet *subnet;
 
     if (!up || instance->public_address == NULL || instance->address == NULL ||
-        strcmp(instance->vpc, vpc) != 0) {
+        strcmp(instance->vpc, vpc) != 0 || !is_open(control, instance, 1, UINT16_MAX)) {
         return false;
     }
-    interface = instance_interface(control, instance);
-    for (size_t i = 0; interface != NULL && i < interface->groups_count; i++) {
-        const struct group *group = thing_get(control, KIND_GROUP, interface->groups[i]);
-
-        for (size_t j = 0; group != NULL && j < group->rules_count; j++) {
-            if (open_to_all(&group->rules[j])) {
-                subnet = ec2_subnet_find(control, instance->subnet);
-                return subnet != NULL && ec2_subnet_is_public(control, subnet);
-            }
-        }
-    }
-    return false;
+    subnet = ec2_subnet_find(control, instance->subnet);
+    return subnet != NULL && ec2_subnet_is_public(control, subnet);
 }
 
 static void add_narrow(const struct control *control, const struct ec2_instance *instance,
@@ -130,7 +120,7 @@ static void add_port(const struct control *control, const struct ec2_instance *c
                      int32_t port, struct forwards *to)
 {
     for (; *published != NULL && !to->cut; published++) {
-        if (is_open(control, *published, port)) {
+        if (is_open(control, *published, port, port)) {
             add(to, *published, port);
         }
     }
