@@ -276,7 +276,7 @@ static void close_all(struct musterd *musterd)
     if (musterd->control.compute != NULL) {
         musterd->control.compute->driver->close(musterd->control.compute);
     }
-    tags_index_close(&musterd->control.tags);
+    control_close(&musterd->control);
     uv_close((uv_handle_t *)&musterd->terminate, NULL);
     uv_close((uv_handle_t *)&musterd->interrupt, NULL);
     for (int turn = 0; turn < 100 && uv_run(musterd->control.loop, UV_RUN_NOWAIT) != 0; turn++) {

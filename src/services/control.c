@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How far muster's clock may run ahead of its committed reading; a restart begins that much later,
- * so that it never shows an instant twice. */
+/* A change notes muster's clock when it is this far ahead of its committed reading; a restart
+ * begins that much later, so that it never shows an instant twice. */
 #define CLOCK_SLACK_MS 1000
+/* A fast clock also runs ahead while nothing changes: it is noted as often, in real time. */
+#define CLOCK_NOTE_MS 1000
 
 int64_t control_now_ms(const struct control *control)
 {
@@ -26,17 +28,19 @@ int64_t control_now_ms(const struct control *control)
 struct clock_reading {
     int64_t muster_ms;
     int64_t wall_ms;
+    int64_t scale; /* 0, of an older musterd: 1. */
 };
 
 static const struct record_field clock_fields[] = {
     RECORD_I64(struct clock_reading, muster_ms),
     RECORD_I64(struct clock_reading, wall_ms),
+    RECORD_I64(struct clock_reading, scale),
 };
 static const struct record clock_record = RECORD(struct clock_reading, clock_fields);
 
 static void note_clock(struct control *control, struct changes *changes, int64_t now_ms)
 {
-    const struct clock_reading reading = {now_ms, time_wall_ms()};
+    const struct clock_reading reading = {now_ms, time_wall_ms(), control->options.time_scale};
 
     if (now_ms - control->clock_noted_ms < CLOCK_SLACK_MS) {
         return;
@@ -46,15 +50,37 @@ static void note_clock(struct control *control, struct changes *changes, int64_t
                        &reading);
 }
 
-/* While musterd was down the clock went on at rate 1, whatever its scale. */
+static void keep_noting_clock(struct ctx *ctx, void *data)
+{
+    (void)data;
+    note_clock(ctx->control, ctx->changes, ctx->now_ms);
+    control_timer_at_ms(ctx->control->clock_timer,
+                        ctx->now_ms + CLOCK_NOTE_MS * (int64_t)ctx->control->options.time_scale);
+}
+
+/* musterd may have gone on for as long as a reading and its write are apart; while it was down the
+ * clock went on at rate 1, whatever its scale. */
+static int64_t clock_begin_ms(const struct clock_reading *last, int64_t wall_ms)
+{
+    int64_t since_ms = wall_ms - last->wall_ms; /* Negative: somebody has set the wall's clock. */
+    int64_t ran_ms = since_ms < 0 ? 2 * CLOCK_NOTE_MS : min_i64(since_ms, 2 * CLOCK_NOTE_MS);
+
+    if (last->muster_ms == 0) {
+        return wall_ms;
+    }
+    return last->muster_ms + CLOCK_SLACK_MS + ran_ms * max_i64(last->scale, 1) +
+           max_i64(since_ms - ran_ms, 0);
+}
+
 static void start_clock(struct control *control, const struct clock_reading *last)
 {
-    int64_t anchor_ms = time_wall_ms();
+    int64_t now_ms = clock_begin_ms(last, time_wall_ms());
 
-    if (last->muster_ms != 0) {
-        anchor_ms = last->muster_ms + CLOCK_SLACK_MS + max_i64(anchor_ms - last->wall_ms, 0);
+    muster_clock_start(&control->clock, now_ms, control->options.time_scale);
+    if (control->options.time_scale > 1) {
+        control->clock_timer = control_timer_open(control, keep_noting_clock, NULL);
+        control_timer_at_ms(control->clock_timer, now_ms);
     }
-    muster_clock_start(&control->clock, anchor_ms, control->options.time_scale);
 }
 
 /* One ctx, its arena and changes. */
@@ -293,13 +319,20 @@ int control_start(struct control *control, const struct service *const *services
     return start_services(control, services, service_count, err);
 }
 
+void control_close(struct control *control)
+{
+    control_timer_close(control->clock_timer);
+    control->clock_timer = NULL;
+    tags_index_close(&control->tags);
+}
+
 const char *ctx_arn(struct ctx *ctx, const char *service, const char *format, ...)
 {
     const struct control_options *options = &ctx->control->options;
     char arn[2048 + 1]; /* AWS's longest ARN. */
-    const char *parts[] = {"arn:aws:", service, ":",
-                           strcmp(service, "iam") == 0 ? "" : options->region, ":",
-                           options->account, ":"};
+    const char *parts[] = {
+        "arn:aws:", service,          ":", strcmp(service, "iam") == 0 ? "" : options->region,
+        ":",        options->account, ":"};
     size_t used = 0;
     va_list args;
     int bytes;

@@ -55,6 +55,7 @@ struct control {
     uv_loop_t *loop;
     struct muster_clock clock;
     int64_t clock_noted_ms; /* Its last committed reading. */
+    struct control_timer *clock_timer;
     struct store *store;
     struct compute *compute;
     const struct wire_hooks *hooks; /* How requests, and control_dispatch(), are checked. */
@@ -93,6 +94,8 @@ int64_t control_now_ms(const struct control *control);
  * start the services, committing what they make. */
 int control_start(struct control *control, const struct service *const *services,
                   size_t service_count, struct error *err);
+/* The rest, once the services are closed. The loop must turn once more to let go of it. */
+void control_close(struct control *control);
 
 /* A ctx of one's own, for the wire's requests: fill in caller, source and finish. Ends with
  * control_end(), also after a failure. */

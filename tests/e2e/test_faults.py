@@ -1,6 +1,7 @@
 """What happens when the machine has too little of something, or lies: disk, descriptors, memory, time."""
 import concurrent.futures
 import contextlib
+import datetime
 import errno
 import json
 import mmap
@@ -89,6 +90,10 @@ def about(muster):
     """What musterd says of itself."""
     with urllib.request.urlopen(f'{muster.endpoint}/_muster/about', timeout=30) as answer:
         return json.load(answer)
+
+
+def read_time(text):
+    return datetime.datetime.fromisoformat(text.replace('Z', '+00:00')).timestamp()
 
 
 def fill(directory, leave):
@@ -267,7 +272,11 @@ def test_a_clock_that_jumps_moves_no_timer(faulty):
     assert set(first) <= set(in_service())
     assert cloudwatch.describe_alarms()['MetricAlarms'][0]['StateValue'] == 'INSUFFICIENT_DATA'
 
-    # Started anew while the clock is behind: time does not go back.
+    # Started anew while the clock is behind, after a while in which nothing was written: time does not go back.
+    autoscaling.update_auto_scaling_group(AutoScalingGroupName='g', MinSize=0, DesiredCapacity=0)
+    daemon.wait(lambda: not group()['Instances'], 'no instance')
+    muster_quiet = about(muster)['Muster']
+    daemon.wait(lambda: read_time(about(muster)['Muster']) - read_time(muster_quiet) > 30, 'a quiet while')
     muster_before = about(muster)['Muster']
     muster.kill()
     faults.set(clock_ahead_s=-7200)

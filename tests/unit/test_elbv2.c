@@ -369,7 +369,7 @@ static void end(struct plane_test *test)
 {
     elbv2_service.close(&test->control);
     test->fake.compute.events.haproxy = NULL; /* The next musterd has a driver of its own. */
-    tags_index_close(&test->control.tags);
+    control_close(&test->control);
 }
 
 static int setup(void **state)
