@@ -45,7 +45,8 @@ struct http_call {
 /* A socket of curl's. A connection's poll stays between requests, for curl forgets and watches
  * again at every one, and two epoll_ctl() a request are a third of the speed. An idle socket's poll
  * is stopped when the other side has closed it. Helper sockets (the resolver's) come and go without
- * a word from curl, so their poll ends when curl stops watching. */
+ * a word from curl, so their poll ends when curl stops watching. So does that of a socket that is
+ * only being connected: curl closes one that never was without a word (seen with 7.88). */
 struct watched {
     uv_poll_t poll;
     struct http_client *client;
@@ -474,26 +475,6 @@ static struct watched *watched_of(const struct http_client *client, curl_socket_
     return (size_t)fd < client->sockets_room ? client->sockets[fd] : NULL;
 }
 
-static struct watched *watch(struct http_client *client, curl_socket_t fd, bool connection)
-{
-    struct watched *watched = mem_calloc(1, sizeof(*watched));
-
-    while ((size_t)fd >= client->sockets_room) {
-        size_t room = client->sockets_room;
-
-        client->sockets = mem_grow(client->sockets, room, &client->sockets_room, sizeof(void *));
-        memset(client->sockets + room, 0, (client->sockets_room - room) * sizeof(void *));
-    }
-    watched->client = client;
-    watched->fd = fd;
-    watched->connection = connection;
-    uv_poll_init_socket(client->loop, &watched->poll, fd);
-    uv_unref((uv_handle_t *)&watched->poll); /* The calls hold the loop, not their sockets. */
-    watched->poll.data = watched;
-    client->sockets[fd] = watched;
-    return watched;
-}
-
 static void free_watched(uv_handle_t *handle)
 {
     free(handle->data);
@@ -510,6 +491,35 @@ static void unwatch(struct http_client *client, curl_socket_t fd)
     }
 }
 
+static struct watched *watch(struct http_client *client, curl_socket_t fd, bool connection)
+{
+    struct watched *watched = mem_calloc(1, sizeof(*watched));
+
+    unwatch(client, fd); /* An earlier socket of this number that curl closed without a word. */
+    while ((size_t)fd >= client->sockets_room) {
+        size_t room = client->sockets_room;
+
+        client->sockets = mem_grow(client->sockets, room, &client->sockets_room, sizeof(void *));
+        memset(client->sockets + room, 0, (client->sockets_room - room) * sizeof(void *));
+    }
+    watched->client = client;
+    watched->fd = fd;
+    watched->connection = connection;
+    ASSERT(uv_poll_init_socket(client->loop, &watched->poll, fd) == 0);
+    uv_unref((uv_handle_t *)&watched->poll); /* The calls hold the loop, not their sockets. */
+    watched->poll.data = watched;
+    client->sockets[fd] = watched;
+    return watched;
+}
+
+static void want(struct watched *watched, int events)
+{
+    if (watched->events != events) {
+        watched->events = events;
+        uv_poll_start(&watched->poll, events, on_poll);
+    }
+}
+
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket_data)
 {
     struct http_client *client = user;
@@ -519,7 +529,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, vo
     (void)easy;
     (void)socket_data; /* curl forgets it with every REMOVE. */
     if (what == CURL_POLL_REMOVE) {
-        if (watched != NULL && watched->connection) {
+        if (watched != NULL && watched->connection && watched->events != UV_WRITABLE) {
             watched->idle = true;
         } else {
             unwatch(client, fd);
@@ -532,10 +542,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, vo
     watched->idle = false;
     events |= (what & CURL_POLL_IN) != 0 ? UV_READABLE : 0;
     events |= (what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0;
-    if (watched->events != events) {
-        watched->events = events;
-        uv_poll_start(&watched->poll, events, on_poll);
-    }
+    want(watched, events);
     return 0;
 }
 
@@ -547,7 +554,7 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
     if (fd < 0) {
         return CURL_SOCKET_BAD;
     }
-    watch(user, fd, true);
+    want(watch(user, fd, true), UV_WRITABLE); /* curl says so only if the number is new to it. */
     return fd;
 }
 

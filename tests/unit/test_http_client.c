@@ -6,6 +6,8 @@
 #include "http/client.h"
 #include "http/server.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct world {
@@ -213,6 +215,46 @@ static void nobody_there_is_unavailable(void **state)
     world->port = port;
 }
 
+/* A listener whose queue is full: who connects hears nothing. */
+static void fill_queue(int listener, int port, int clients[], size_t count)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET,
+                               .sin_port = htons((uint16_t)port),
+                               .sin_addr = {htonl(INADDR_LOOPBACK)}};
+
+    assert_int_equal(0, listen(listener, 0));
+    for (size_t i = 0; i < count; i++) {
+        clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        connect(clients[i], (const struct sockaddr *)&name, sizeof(name));
+    }
+}
+
+/* curl closes a socket that never was connected without a word, and its number comes again. */
+static void a_connect_that_hangs_is_a_timeout_and_the_next_call_goes_on(void **state)
+{
+    struct world *world = *state;
+    struct outcome hung = {0}, after = {0};
+    int port = world->port, fd, clients[4];
+
+    assert_int_equal(0, http_listen("127.0.0.1", 0, &fd, NULL));
+    world->port = http_listen_port(fd);
+    fill_queue(fd, world->port, clients, COUNT_OF(clients));
+    for (int i = 1; i <= 3; i++) {
+        start(world, "GET", "/", "", &hung);
+        run_until(world, &hung.done, i);
+        check_int("timeout", ERR_TIMEOUT, hung.code);
+    }
+    world->port = port;
+    start(world, "GET", "/echo", "", &after);
+    run_until(world, &after.done, 1);
+    check_int("it goes on", 200, after.status);
+    buf_close(&after.body);
+    for (size_t i = 0; i < COUNT_OF(clients); i++) {
+        close(clients[i]);
+    }
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +264,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_late_answer_is_a_timeout, open_world, close_world),
         cmocka_unit_test_setup_teardown(a_cancelled_call_calls_nobody, open_world, close_world),
         cmocka_unit_test_setup_teardown(nobody_there_is_unavailable, open_world, close_world),
+        cmocka_unit_test_setup_teardown(
+            a_connect_that_hangs_is_a_timeout_and_the_next_call_goes_on, open_world, close_world),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
