@@ -251,6 +251,7 @@ static void exec_haproxy(const struct haproxy *haproxy, struct process old)
 {
     char config[PATH_BYTES], predecessor[32];
     const char *argv[] = {"haproxy", "-db", "-f", config, NULL, predecessor, NULL};
+    int from[WARDEN_LISTENERS_MAX], to[WARDEN_LISTENERS_MAX];
     struct error err;
 
     become_child();
@@ -259,13 +260,12 @@ static void exec_haproxy(const struct haproxy *haproxy, struct process old)
         _exit(1);
     }
     for (size_t i = 0; i < haproxy->listener_count; i++) {
-        /* First above every wanted number, so that none is overwritten. */
-        int high = fcntl(haproxy->listeners[i].fd, F_DUPFD, 1000);
-
-        if (high < 0 || dup2(high, haproxy->listeners[i].inherited) < 0) {
-            _exit(1);
-        }
-        close(high);
+        from[i] = haproxy->listeners[i].fd;
+        to[i] = haproxy->listeners[i].inherited;
+    }
+    if (process_pass(from, to, haproxy->listener_count) != 0) {
+        fprintf(stderr, "haproxy %s: too few descriptors for its listeners\n", haproxy->id);
+        _exit(1);
     }
     site_path(&warden.site, config, "haproxy/%s.cfg", haproxy->id);
     if (process_lives(old)) {

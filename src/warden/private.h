@@ -86,6 +86,9 @@ void process_kill(struct process process, int signal);
 /* Waits for a child that fork() gave: its exit status, 128 and more when a signal ended it, -1 when
  * there is none because fork() failed: never for any other. */
 int process_wait(pid_t child);
+/* Before exec: give descriptor @from[i] the number @to[i], which may be another one's now, for the
+ * program to inherit. -1 when there are not enough descriptors. */
+int process_pass(const int from[], const int to[], size_t count);
 
 /* cgroups.c: end what is in muster/i/NAME and muster/mon/NAME of every hierarchy, and remove them.
  * False when something is left. */

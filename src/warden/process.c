@@ -1,8 +1,13 @@
 #include "warden/private.h"
 
+#include "base/alloc.h"
+
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -65,4 +70,28 @@ int process_wait(pid_t child)
         return -1;
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int process_pass(const int from[], const int to[], size_t count)
+{
+    int *above = mem_calloc(count + 1, sizeof(*above));
+    struct rlimit files;
+    int lowest = 0, rc = 0;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* Each is there twice for a moment. */
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    for (size_t i = 0; i < count; i++) {
+        lowest = to[i] >= lowest ? to[i] + 1 : lowest;
+    }
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        above[i] = fcntl(from[i], F_DUPFD_CLOEXEC, lowest);
+        rc = above[i] < 0 ? -1 : 0;
+    }
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = dup2(above[i], to[i]) < 0 ? -1 : 0;
+    }
+    free(above);
+    return rc;
 }
