@@ -16,7 +16,7 @@
 #define WARDEN_MESSAGE_BYTES_MAX (192 * 1024) /* Fits the default socket buffer. */
 #define WARDEN_ID_BYTES 32
 #define WARDEN_SUBNETS_MAX 64
-#define WARDEN_LISTENERS_MAX 64
+#define WARDEN_LISTENERS_MAX 256
 #define WARDEN_CONFIG_BYTES_MAX (128 * 1024)
 #define WARDEN_EXEC_BYTES_MAX (64 * 1024)   /* Of arguments, and of input. */
 #define WARDEN_OUTPUT_BYTES_MAX (64 * 1024) /* Of each stream. */

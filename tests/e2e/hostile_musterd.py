@@ -44,7 +44,7 @@ Exec = struct(('instance', ctypes.c_char * 32), ('timeout_ms', ctypes.c_int64), 
               ('count', ctypes.c_uint32), ('bytes', ctypes.c_uint32), ('input', ctypes.c_uint32))
 Listener = struct(('address', ctypes.c_uint32), ('port', ctypes.c_uint16), ('reserved', ctypes.c_uint16),
                   ('fd', ctypes.c_int32))
-Haproxy = struct(('id', ctypes.c_char * 32), ('vpc', ctypes.c_char * 32), ('listeners', Listener * 64),
+Haproxy = struct(('id', ctypes.c_char * 32), ('vpc', ctypes.c_char * 32), ('listeners', Listener * 256),
                  ('listener_count', ctypes.c_uint32), ('sources', ctypes.c_uint32 * 64),
                  ('source_count', ctypes.c_uint32), ('reload', ctypes.c_uint8), ('reserved', ctypes.c_uint8 * 3),
                  ('config_bytes', ctypes.c_uint32))
@@ -252,7 +252,7 @@ def first_life(warden, report, foreign, state):
     tell(report, 'change a link', change_link(warden.fds[-1]))
     tell(report, 'sockets', warden.ask(SOCKETS, bytes(Id(OURS['vpc'])))[::3])
     tell(report, 'instance', warden.ask(INSTANCE, instance())[:2])
-    config = bytes(Haproxy(id=b'lb-00000001', vpc=OURS['vpc'], listener_count=1, listeners=(Listener * 64)(
+    config = bytes(Haproxy(id=b'lb-00000001', vpc=OURS['vpc'], listener_count=1, listeners=(Listener * 256)(
         Listener(0x7f410002, 80, 0, 100)), config_bytes=len(HAPROXY_CONFIG)))
     tell(report, 'haproxy', warden.ask(HAPROXY, config + HAPROXY_CONFIG)[:2])
     # More networks than there may be.

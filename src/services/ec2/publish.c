@@ -1,7 +1,7 @@
 /* Public addresses are never bound on the host: a HAProxy in TCP mode in the VPC's namespace
  * forwards what security groups open to everybody. Clients on this host count as the internet, so
  * only rules for 0.0.0.0/0 matter. A rule of up to 16 ports publishes them all, a wider one the
- * usual ports of its range; at most 64 of a VPC, port 22 of every instance first. */
+ * usual ports of its range; at most 256 of a VPC, port 22 of every instance first. */
 #include "services/ec2/private.h"
 
 #include "balancer/config.h"
