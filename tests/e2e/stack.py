@@ -55,6 +55,28 @@ def image_of(muster, instance, name):
     return image
 
 
+def bake(muster, directory, name, option='', subnet=None):
+    """The service in an image, made over ssh as Packer does; option: bake.sh's."""
+    ec2 = muster.client('ec2')
+    ssh = Ssh(muster, f'bake-{name}', directory)
+    vpc = {'VpcId': ec2.describe_subnets(SubnetIds=[subnet])['Subnets'][0]['VpcId']} if subnet else {}
+    group = ec2.create_security_group(GroupName=ssh.name, Description='ssh', **vpc)['GroupId']
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
+        {'IpProtocol': 'tcp', 'FromPort': 22, 'ToPort': 22, 'IpRanges': [{'CidrIp': '0.0.0.0/0'}]}])
+    builder = ec2.run_instances(ImageId=BASE_IMAGE, InstanceType='t2.micro', MinCount=1, MaxCount=1, KeyName=ssh.name,
+                                SecurityGroupIds=[group],
+                                **({'SubnetId': subnet} if subnet else {}))['Instances'][0]['InstanceId']
+    address = ssh.ready(in_state(muster, builder, 'running')['PublicIpAddress'])
+    ssh.copy(address, daemon.binary('candidate'), PACKER / 'bake.sh', PACKER / 'candidate.service')
+    ssh.run(address, f'cd /tmp && sudo sh bake.sh {option}')
+    image = image_of(muster, builder, name)
+    ec2.terminate_instances(InstanceIds=[builder])
+    in_state(muster, builder, 'terminated')
+    ec2.delete_security_group(GroupId=group)
+    ec2.delete_key_pair(KeyName=ssh.name)
+    return image
+
+
 def get(url, timeout=10, method='GET'):
     """Status and text of an answer."""
     request = urllib.request.Request(url, method=method)
@@ -98,32 +120,14 @@ class Stack:
         cloudformation = self.muster.client('cloudformation')
         cloudformation.create_stack(**self._request(ImageId=BASE_IMAGE, MinSize=0, DesiredCapacity=0))
         self._settle('CREATE_COMPLETE')
-        image = self.bake()
-        cloudformation.update_stack(**self._request(ImageId=image, MinSize=2, DesiredCapacity=2))
+        self.image = self.bake('candidates')
+        cloudformation.update_stack(**self._request(ImageId=self.image, MinSize=2, DesiredCapacity=2))
         self._settle('UPDATE_COMPLETE')
         self.healthy(2)
         return self
 
-    def bake(self):
-        """The service in an image, made over ssh as Packer does."""
-        ec2 = self.muster.client('ec2')
-        ssh = Ssh(self.muster, 'bake', self.directory)
-        group = ec2.create_security_group(GroupName='bake', Description='ssh',
-                                          VpcId=self.outputs['VpcId'])['GroupId']
-        ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
-            {'IpProtocol': 'tcp', 'FromPort': 22, 'ToPort': 22, 'IpRanges': [{'CidrIp': '0.0.0.0/0'}]}])
-        builder = ec2.run_instances(
-            ImageId=BASE_IMAGE, InstanceType='t2.micro', MinCount=1, MaxCount=1, KeyName='bake',
-            SubnetId=self.outputs['BuildSubnetId'], SecurityGroupIds=[group])['Instances'][0]['InstanceId']
-        address = ssh.ready(in_state(self.muster, builder, 'running')['PublicIpAddress'])
-        ssh.copy(address, daemon.binary('candidate'), PACKER / 'bake.sh', PACKER / 'candidate.service')
-        ssh.run(address, 'cd /tmp && sudo sh bake.sh')
-        image = image_of(self.muster, builder, 'candidates')
-        ec2.terminate_instances(InstanceIds=[builder])
-        in_state(self.muster, builder, 'terminated')
-        ec2.delete_security_group(GroupId=group)
-        ec2.delete_key_pair(KeyName='bake')
-        return image
+    def bake(self, name, option=''):
+        return bake(self.muster, self.directory, name, option, self.outputs['BuildSubnetId'])
 
     @property
     def url(self):
