@@ -218,5 +218,5 @@ def run(bench):
         AutoScalingGroupName=made.outputs['AutoScalingGroupName'], MinSize=0, DesiredCapacity=0)
     many(bench, muster, instances, 4 if bench.quick else 20, made.image, {'all in service': '< 10'}, 'instances')
     many(bench, muster, instances, 8 if bench.quick else 200, small, {}, 'small instances')
-    bench.table.notes.append(f'The first 200: medians of {times}. Memory is what they have for themselves and their share '
+    bench.table.notes.append(f'The first 200: medians of {times}; many at once: once. Memory is what they have for themselves and their share '
                              'of what they share.')
