@@ -1,9 +1,7 @@
 /* PutItem, UpdateItem, DeleteItem. */
-#include "base/alloc.h"
 #include "base/macros.h"
 #include "services/dynamodb/write.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct single {
@@ -13,12 +11,6 @@ struct single {
     struct doc *out;
     struct write write;
 };
-
-static void single_free(struct single *single)
-{
-    write_close(&single->write);
-    free(single);
-}
 
 static int run(struct item_job *job, struct items_txn *txn, struct error *err)
 {
@@ -31,7 +23,7 @@ static int run(struct item_job *job, struct items_txn *txn, struct error *err)
 static void done(struct item_job *job, const struct error *err)
 {
     struct single *single = (struct single *)job;
-    const struct write *write = &single->write;
+    struct write *write = &single->write;
     struct ctx *ctx = single->ctx;
 
     if (err == NULL) {
@@ -44,14 +36,14 @@ static void done(struct item_job *job, const struct error *err)
         ctx->error_members =
             arena_printf(ctx->arena, "\"Item\":%.*s", SLICE_ARG(buf_slice(&write->old)));
     }
+    write_close(write);
     ctx_finish(ctx, err);
-    single_free(single);
 }
 
 static int begin(struct ctx *ctx, const struct doc *in, struct doc *out, enum write_type type,
                  struct error *err)
 {
-    struct single *single = mem_calloc(1, sizeof(*single));
+    struct single *single = arena_calloc(ctx->arena, 1, sizeof(*single)); /* Until ctx_finish(). */
     int rc;
 
     single->job = (struct item_job){.run = run, .done = done};
@@ -60,7 +52,7 @@ static int begin(struct ctx *ctx, const struct doc *in, struct doc *out, enum wr
     single->out = out;
     rc = write_read(ctx, &single->write, in, type, true, err);
     if (rc != 0) {
-        single_free(single);
+        write_close(&single->write);
         return rc;
     }
     ctx_defer(ctx);

@@ -288,6 +288,14 @@ static int normalise_content(enum value_type type, const json_t *in, int level, 
                            : normalise_set(type, in, out, err);
 }
 
+/* Most values are a text alone, which is canonical: shared, not copied. NULL for any other. */
+static json_t *plain_text(const json_t *in)
+{
+    bool plain = json_object_size(in) == 1 && json_is_string(json_object_get(in, "S"));
+
+    return plain ? json_incref((json_t *)(uintptr_t)in) : NULL;
+}
+
 static int normalise(const json_t *in, int level, json_t **out, struct error *err)
 {
     enum value_type type = VALUE_TYPES;
@@ -300,6 +308,10 @@ static int normalise(const json_t *in, int level, json_t **out, struct error *er
     if (level > VALUE_LEVELS_MAX) {
         return error_api(err, "ValidationException",
                          "Nesting Levels have exceeded supported limits");
+    }
+    *out = plain_text(in);
+    if (*out != NULL) {
+        return 0;
     }
     for (int i = 0; i < VALUE_TYPES; i++) {
         const json_t *found = json_object_get(in, types[i].name);
