@@ -202,7 +202,8 @@ def many(bench, muster, instances, count, image, goal, what):
 
 def run(bench):
     if os.geteuid() != 0:
-        raise RuntimeError('launch makes containers: run bench/run as root, or name the other parts')
+        print('    left out: it makes containers, and needs root')
+        return
     bench.directory.chmod(0o755)  # musterd has a user of its own.
     muster = bench.stack.enter_context(contextlib.contextmanager(daemon.fresh)(bench.directory, ['--compute', 'lxc']))
     made = stack.Stack(muster, bench.directory).made()
