@@ -5,7 +5,6 @@ import os
 import pathlib
 import re
 import socket
-import statistics
 import sys
 import time
 
@@ -33,6 +32,18 @@ def answers(address, port=PORT, host=None):
             return None
 
 
+def let_all_in(ec2, group, port):
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
+        {'IpProtocol': 'tcp', 'FromPort': port, 'ToPort': port, 'IpRanges': [{'CidrIp': '0.0.0.0/0'}]}])
+
+
+def open_group(ec2, name, port):
+    """A new security group of the default VPC."""
+    group = ec2.create_security_group(GroupName=name, Description=name)['GroupId']
+    let_all_in(ec2, group, port)
+    return group
+
+
 class Instances:
     """Instances started by RunInstances with what the stack's group gives its own."""
 
@@ -42,8 +53,7 @@ class Instances:
         data = self.ec2.describe_launch_template_versions(LaunchTemplateId=self.template, Versions=['$Latest'])
         self.interface = data['LaunchTemplateVersions'][0]['LaunchTemplateData']['NetworkInterfaces'][0]
         self.interface['SubnetId'] = made.outputs['BuildSubnetId']
-        self.ec2.authorize_security_group_ingress(GroupId=self.interface['Groups'][0], IpPermissions=[
-            {'IpProtocol': 'tcp', 'FromPort': PORT, 'ToPort': PORT, 'IpRanges': [{'CidrIp': '0.0.0.0/0'}]}])
+        let_all_in(self.ec2, self.interface['Groups'][0], PORT)
 
     def start(self, image):
         """Run one; its id."""
@@ -107,9 +117,9 @@ def at_rest(bench, muster):
     bench.table.add('At rest with the candidates stack: memory of both', [memory_mib(pids)], 'MiB', goal='< 15')
 
 
-def one_more(bench, muster, made):
+def one_more(bench, muster, made, instances):
     """Desired + 1: its boot, and how long from there until the load balancer sends it a request."""
-    autoscaling, ec2, elbv2 = (muster.client(service) for service in ('autoscaling', 'ec2', 'elbv2'))
+    autoscaling, elbv2 = muster.client('autoscaling'), muster.client('elbv2')
     interval_s = elbv2.describe_target_groups(TargetGroupArns=[made.outputs['TargetGroupArn']])['TargetGroups'][0][
         'HealthCheckIntervalSeconds']
     name = made.outputs['AutoScalingGroupName']
@@ -121,8 +131,7 @@ def one_more(bench, muster, made):
         begin = time.monotonic()
         autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=len(before) + 1)
         new = daemon.wait(lambda: {i['InstanceId'] for i in made.group()['Instances']} - before, 'a new instance', 30, 0.01).pop()
-        own = daemon.wait(lambda: ec2.describe_instances(InstanceIds=[new])['Reservations'][0]['Instances'][0].get(
-            'PublicIpAddress'), 'an address', 30, 0.003)
+        own = instances.address(new)
         daemon.wait(lambda: answers(own), 'it to answer', 60, 0.002)
         booted.append(time.monotonic() - begin)
         daemon.wait(lambda: new in (answers(address, 80, host) or ''), 'traffic', 120, 0.01)
@@ -134,13 +143,6 @@ def one_more(bench, muster, made):
                     note=f'(a health check each {interval_s} s)')
 
 
-def open_to_all(ec2, name, port):
-    group = ec2.create_security_group(GroupName=name, Description=name)['GroupId']
-    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
-        {'IpProtocol': 'tcp', 'FromPort': port, 'ToPort': port, 'IpRanges': [{'CidrIp': '0.0.0.0/0'}]}])
-    return group
-
-
 def many(bench, muster, instances, count, image, goal, what):
     """`count` at once as a group of the default VPC, behind a load balancer of its own."""
     autoscaling, ec2, elbv2, cloudwatch = (muster.client(name) for name in ('autoscaling', 'ec2', 'elbv2', 'cloudwatch'))
@@ -149,11 +151,13 @@ def many(bench, muster, instances, count, image, goal, what):
     target_group = elbv2.create_target_group(
         Name=name, Protocol='HTTP', Port=PORT, VpcId=ec2.describe_vpcs(Filters=[{'Name': 'is-default', 'Values': ['true']}])[
             'Vpcs'][0]['VpcId'], HealthCheckPath='/gtg', HealthCheckIntervalSeconds=10)['TargetGroups'][0]['TargetGroupArn']
-    balancer = elbv2.create_load_balancer(Name=name, Subnets=subnets, SecurityGroups=[open_to_all(ec2, f'{name}-balancer', 80)])['LoadBalancers'][0]
+    balancer = elbv2.create_load_balancer(
+        Name=name, Subnets=subnets, SecurityGroups=[open_group(ec2, f'{name}-balancer', 80)])['LoadBalancers'][0]
     elbv2.create_listener(LoadBalancerArn=balancer['LoadBalancerArn'], Protocol='HTTP', Port=80,
                           DefaultActions=[{'Type': 'forward', 'TargetGroupArn': target_group}])
     ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData={
-        'ImageId': image, 'InstanceType': 't2.micro', 'Monitoring': {'Enabled': True}, 'SecurityGroupIds': [open_to_all(ec2, name, PORT)]})
+        'ImageId': image, 'InstanceType': 't2.micro', 'Monitoring': {'Enabled': True},
+        'SecurityGroupIds': [open_group(ec2, name, PORT)]})
     begin = time.monotonic()
     autoscaling.create_auto_scaling_group(
         AutoScalingGroupName=name, MinSize=0, MaxSize=count, DesiredCapacity=count, TargetGroupARNs=[target_group],
@@ -209,7 +213,7 @@ def run(bench):
     made = stack.Stack(muster, bench.directory).made()
     at_rest(bench, muster)
     instances = Instances(muster, made)
-    one_more(bench, muster, made)
+    one_more(bench, muster, made, instances)
     small = made.bake('small', '--as-init')
     times = 2 if bench.quick else 20
     for what, image, goal in (('', made.image, '< 2.5'), (', the service as init', small, '< 0.3')):
@@ -219,5 +223,5 @@ def run(bench):
         AutoScalingGroupName=made.outputs['AutoScalingGroupName'], MinSize=0, DesiredCapacity=0)
     many(bench, muster, instances, 4 if bench.quick else 20, made.image, {'all in service': '< 10'}, 'instances')
     many(bench, muster, instances, 8 if bench.quick else 200, small, {}, 'small instances')
-    bench.table.notes.append(f'The first 200: medians of {times}; many at once: once. Memory is what they have for themselves and their share '
-                             'of what they share.')
+    bench.table.notes.append(f'The first 200: medians of {times}; many at once: once. Memory is what they have for themselves and '
+                             'their share of what they share.')
