@@ -106,6 +106,19 @@ clean_up()
     folder=
 }
 
+# From where the builder is reached by ssh, for as long as it bakes: on AWS from this machine alone, as AWS sees it.
+# On muster none but this machine reaches it.
+ssh_from()
+{
+    if [ -n "${SSH_CIDR:-}" ] || [ -n "${AWS_ENDPOINT_URL:-}" ]; then
+        say "${SSH_CIDR:-0.0.0.0/0}"
+    else
+        address=$(curl -fsS --max-time 10 https://checkip.amazonaws.com) ||
+            die "this machine's public address is not known; say SSH_CIDR=ADDRESS/32 (who may reach the image's builder)"
+        say "$address/32"
+    fi
+}
+
 bake_by_packer()
 {
     export CHECKPOINT_DISABLE=1
@@ -113,10 +126,11 @@ bake_by_packer()
         packer plugins installed | grep -q amazon || packer plugins install github.com/hashicorp/amazon ||
             die "Packer's amazon plugin cannot be installed; BAKE_WITH=ssh bakes without Packer"
     fi
+    from=$(ssh_from)
     # Packer's waiting; the AWS CLI must not hear of AWS_MAX_ATTEMPTS.
     env "AWS_POLL_DELAY_SECONDS=${AWS_POLL_DELAY_SECONDS:-3}" AWS_MAX_ATTEMPTS=200 \
         packer build -color=false -var "candidate=$(realpath "$candidate")" -var "name_prefix=$STACK" \
-        -var "region=$region" -var "source_sha256=$hash" \
+        -var "region=$region" -var "source_sha256=$hash" -var "ssh_cidr=$from" \
         -var "vpc_id=$(stack_output VpcId)" -var "subnet_id=$(stack_output BuildSubnetId)" \
         -var "custom_endpoint_ec2=${AWS_ENDPOINT_URL:-}" "$here/packer/candidates.pkr.hcl" ||
         die "the bake failed; Packer's words are above. BAKE_WITH=ssh bakes without it"
@@ -131,6 +145,7 @@ has_address()
 
 bake_by_ssh()
 {
+    from=$(ssh_from)
     name=$STACK-bake-$(date +%s)
     helper="Tags=[{Key=muster:helper-of,Value=$STACK},{Key=Name,Value=image builder}]"
     aws ec2 create-key-pair --key-name "$name" --key-type ed25519 --query KeyMaterial \
@@ -139,7 +154,7 @@ bake_by_ssh()
     group=$(aws ec2 create-security-group --group-name "$name" --vpc-id "$(stack_output VpcId)" \
         --description "ssh to an image builder, for as long as it bakes" --query GroupId \
         --tag-specifications "ResourceType=security-group,$helper")
-    aws ec2 authorize-security-group-ingress --group-id "$group" --protocol tcp --port 22 --cidr 0.0.0.0/0 > /dev/null
+    aws ec2 authorize-security-group-ingress --group-id "$group" --protocol tcp --port 22 --cidr "$from" > /dev/null
     builder=$(aws ec2 run-instances --image-id "$base" --instance-type t2.micro --key-name "$name" \
         --network-interfaces "DeviceIndex=0,SubnetId=$(stack_output BuildSubnetId),AssociatePublicIpAddress=true,Groups=$group" \
         --tag-specifications "ResourceType=instance,$helper" --query 'Instances[0].InstanceId')

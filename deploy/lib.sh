@@ -6,6 +6,8 @@
 #   STACK        the stack's name, 3 to 20 characters (candidates)
 #   DEPLOY_WITH  terraform or cloudformation: instead of what is found
 #   BAKE_WITH    packer or ssh: instead of what is found
+#   SSH_CIDR     from where the image's builder is reached while it bakes (on AWS this machine's
+#                public address)
 #   CANDIDATE    the service's binary (the built or installed one)
 #   BASE_IMAGE   the Debian image to bake on, over ssh (muster's own; on AWS Debian 12's newest)
 set -eu
