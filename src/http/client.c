@@ -491,6 +491,7 @@ static void unwatch(struct http_client *client, curl_socket_t fd)
     }
 }
 
+/* NULL: the system watches no more sockets. */
 static struct watched *watch(struct http_client *client, curl_socket_t fd, bool connection)
 {
     struct watched *watched = mem_calloc(1, sizeof(*watched));
@@ -505,7 +506,10 @@ static struct watched *watch(struct http_client *client, curl_socket_t fd, bool 
     watched->client = client;
     watched->fd = fd;
     watched->connection = connection;
-    ASSERT(uv_poll_init_socket(client->loop, &watched->poll, fd) == 0);
+    if (uv_poll_init_socket(client->loop, &watched->poll, fd) != 0) {
+        free(watched);
+        return NULL;
+    }
     uv_unref((uv_handle_t *)&watched->poll); /* The calls hold the loop, not their sockets. */
     watched->poll.data = watched;
     client->sockets[fd] = watched;
@@ -538,6 +542,9 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, vo
     }
     if (watched == NULL) {
         watched = watch(client, fd, false);
+        if (watched == NULL) {
+            return -1;
+        }
     }
     watched->idle = false;
     events |= (what & CURL_POLL_IN) != 0 ? UV_READABLE : 0;
@@ -549,12 +556,18 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, vo
 static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *to)
 {
     int fd = socket(to->family, to->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to->protocol);
+    struct watched *watched;
 
     (void)purpose;
     if (fd < 0) {
         return CURL_SOCKET_BAD;
     }
-    want(watch(user, fd, true), UV_WRITABLE); /* curl says so only if the number is new to it. */
+    watched = watch(user, fd, true);
+    if (watched == NULL) {
+        close(fd);
+        return CURL_SOCKET_BAD;
+    }
+    want(watched, UV_WRITABLE); /* curl says so only if the number is new to it. */
     return fd;
 }
 
