@@ -1,17 +1,6 @@
 #include "base/slice.h"
 
-#include <string.h>
 #include <strings.h>
-
-struct slice slice_z(const char *text)
-{
-    return text == NULL ? SLICE_EMPTY : (struct slice){text, strlen(text)};
-}
-
-struct slice slice_of(const char *data, size_t bytes)
-{
-    return (struct slice){data, bytes};
-}
 
 bool slice_equal(struct slice a, struct slice b)
 {

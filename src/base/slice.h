@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct slice {
     const char *data; /* May be NULL when bytes is 0. */
@@ -18,8 +19,15 @@ struct slice {
 #define SLICE_EMPTY ((struct slice){NULL, 0})
 
 /* From a C string; NULL gives the empty slice. */
-struct slice slice_z(const char *text);
-struct slice slice_of(const char *data, size_t bytes);
+static inline struct slice slice_z(const char *text)
+{
+    return text == NULL ? SLICE_EMPTY : (struct slice){text, strlen(text)};
+}
+
+static inline struct slice slice_of(const char *data, size_t bytes)
+{
+    return (struct slice){data, bytes};
+}
 
 bool slice_equal(struct slice a, struct slice b);
 bool slice_equal_z(struct slice a, const char *z);

@@ -150,6 +150,9 @@ void text_json_encode(struct buf *buf, struct slice text)
         if (c == '"' || c == '\\') {
             buf_add_byte(buf, '\\');
             buf_add_byte(buf, (char)c);
+        } else if (c >= '\b' && c <= '\r' && c != '\v') {
+            buf_add_byte(buf, '\\');
+            buf_add_byte(buf, "btn?fr"[c - '\b']);
         } else {
             buf_printf(buf, "\\u%04x", c);
         }

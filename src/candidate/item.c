@@ -9,17 +9,6 @@
 
 static int add_value(const json_t *value, int depth, struct buf *text, struct error *err);
 
-static int dump(const char *data, size_t bytes, void *user)
-{
-    buf_add(user, slice_of(data, bytes));
-    return 0;
-}
-
-void item_add_json(struct buf *text, const json_t *value)
-{
-    json_dump_callback(value, dump, text, JSON_COMPACT | JSON_ENCODE_ANY);
-}
-
 void item_add_string(struct buf *text, struct slice value)
 {
     text_json_encode(text, value);

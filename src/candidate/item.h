@@ -13,8 +13,6 @@
 /* Append the plain form of @item. ERR_INVALID if it is none; @text may then hold a part. */
 int item_plain(const json_t *item, struct buf *text, struct error *err);
 
-/* Append @value as JSON text of any kind, compact. */
-void item_add_json(struct buf *text, const json_t *value);
 /* Append a JSON string; @value is UTF-8. */
 void item_add_string(struct buf *text, struct slice value);
 

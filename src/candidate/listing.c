@@ -1,5 +1,6 @@
 /* Query and Scan: page after page, streamed when there is more than one. */
 #include "base/alloc.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "candidate/item.h"
 #include "candidate/visit.h"
@@ -200,7 +201,7 @@ static void ask(struct listing *listing)
     }
     if (listing->next_key != NULL) {
         buf_add_z(&body, ",\"ExclusiveStartKey\":");
-        item_add_json(&body, listing->next_key);
+        json_to_buf(listing->next_key, &body);
     }
     buf_add_byte(&body, '}');
     aws_call_start(service->aws, AWS_DYNAMODB, operation(listing), buf_slice(&body), on_page,

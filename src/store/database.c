@@ -1,4 +1,5 @@
 #include "base/macros.h"
+#include "store/gather.h"
 #include "store/private.h"
 
 #include <stdio.h>
@@ -40,8 +41,10 @@ static const char *const writer_sql[WRITER_STATEMENTS] = {
     [WRITER_SUM_EXPIRE] = "DELETE FROM sample_sum WHERE time_ms < ?1",
     [WRITER_ITEM_GET] = "SELECT bytes, body FROM item"
                         " WHERE table_id = ?1 AND hash = ?2 AND range = ?3",
-    [WRITER_ITEM_PUT] = "INSERT OR REPLACE INTO item (table_id, hash, range, bytes, body)"
+    [WRITER_ITEM_PUT] = "INSERT INTO item (table_id, hash, range, bytes, body)"
                         " VALUES (?1, ?2, ?3, ?4, ?5)",
+    [WRITER_ITEM_CHANGE] = "UPDATE item SET bytes = ?4, body = ?5"
+                           " WHERE table_id = ?1 AND hash = ?2 AND range = ?3",
     [WRITER_ITEM_DEL] = "DELETE FROM item WHERE table_id = ?1 AND hash = ?2 AND range = ?3",
     [WRITER_ITEM_FIRST] = "SELECT hash, range FROM item WHERE table_id = ?1 LIMIT 1",
     [WRITER_ITEM_STATS] = "INSERT INTO item_stats (table_id, count, bytes) VALUES (?1, ?2, ?3)"
@@ -90,7 +93,7 @@ int database_open(const char *directory, sqlite3 **db, struct error *err)
         return error_set(err, ERR_CONFIG, "store: the directory's name is too long");
     }
     rc = sqlite3_open_v2(path, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                         NULL);
+                         gather_vfs());
     if (rc == SQLITE_OK) {
         rc = sqlite3_exec(*db, pragmas, NULL, NULL, NULL);
     }

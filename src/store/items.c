@@ -160,7 +160,7 @@ static int change(struct items_txn *txn, sqlite3_stmt *statement, struct error *
 int items_txn_put(struct items_txn *txn, const struct item_key *key, int64_t bytes,
                   struct slice body, struct error *err)
 {
-    sqlite3_stmt *put = txn->store->writer_statements[WRITER_ITEM_PUT];
+    sqlite3_stmt *put;
     int64_t old_count, old_bytes;
     int rc;
 
@@ -168,6 +168,7 @@ int items_txn_put(struct items_txn *txn, const struct item_key *key, int64_t byt
     if (rc != 0) {
         return rc;
     }
+    put = txn->store->writer_statements[old_count == 0 ? WRITER_ITEM_PUT : WRITER_ITEM_CHANGE];
     bind_item(put, key);
     sqlite3_bind_int64(put, 4, bytes);
     bind_body(put, 5, body);

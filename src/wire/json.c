@@ -1,10 +1,12 @@
 #include "wire/codec.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/text.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Decoding. */
 
@@ -28,20 +30,36 @@ static int unfit(struct error *err, const json_t *json, const char *wanted)
                      names[json_typeof(json)], wanted);
 }
 
+/* NULL: an unknown one, which AWS ignores. */
+static const struct model_member *member_of(const struct model_shape *shape, const char *name)
+{
+    for (size_t i = 0; i < shape->member_count; i++) {
+        const struct model_member *member = &shape->members[i];
+
+        if (member->location == LOCATION_BODY && strcmp(member->wire_in, name) == 0) {
+            return member;
+        }
+    }
+    return NULL;
+}
+
 static int decode_struct(struct arena *arena, const struct model_shape *shape, json_t *json,
                          int depth, struct doc **doc, struct error *err)
 {
+    const char *name;
+    json_t *value;
+
     if (!json_is_object(json)) {
         return error_api(err, "SerializationException", "Unexpected field type");
     }
     *doc = doc_new(arena, DOC_STRUCT);
-    for (size_t i = 0; i < shape->member_count; i++) {
-        const struct model_member *member = &shape->members[i];
-        json_t *value = json_object_get(json, member->wire_in);
+    json_object_foreach(json, name, value)
+    {
+        const struct model_member *member = member_of(shape, name);
         struct doc *child;
         int rc;
 
-        if (value == NULL || json_is_null(value) || member->location != LOCATION_BODY) {
+        if (member == NULL || json_is_null(value)) {
             continue;
         }
         rc = decode(arena, member->shape, value, depth + 1, &child, err);
@@ -253,14 +271,6 @@ static void encode_struct(const struct model_shape *shape, const struct doc *doc
     buf_add_byte(text, '}');
 }
 
-static void encode_json(json_t *json, struct buf *text)
-{
-    char *dumped = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
-
-    buf_add_z(text, dumped);
-    free(dumped);
-}
-
 static void encode_double(double number, struct buf *text)
 {
     if (isfinite(number)) {
@@ -320,7 +330,7 @@ static void encode(const struct model_shape *shape, const struct doc *doc, struc
                    llabs(doc->u.integer / 1000), llabs(doc->u.integer % 1000));
         break;
     case DOC_JSON:
-        encode_json(doc->u.json, text);
+        json_to_buf(doc->u.json, text);
         break;
     case DOC_RAW_JSON:
         buf_add(text, doc->u.text);

@@ -2,6 +2,7 @@
  * requests and answers in JSON; "Code: message" is a refusal. */
 #include "api/api.h"
 #include "base/buf.h"
+#include "base/json.h"
 #include "services/control.h"
 #include "services/dynamodb/private.h"
 #include "store_fixture.h"

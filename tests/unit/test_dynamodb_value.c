@@ -1,4 +1,5 @@
 #include "base/buf.h"
+#include "base/json.h"
 #include "check.h"
 #include "services/dynamodb/value.h"
 

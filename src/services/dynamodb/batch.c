@@ -1,5 +1,6 @@
 /* BatchWriteItem: one job for all its puts and deletes, for each is unconditional. */
 #include "base/alloc.h"
+#include "base/json.h"
 #include "base/macros.h"
 #include "services/dynamodb/private.h"
 

@@ -1,4 +1,5 @@
 /* Query and Scan: one page of items from the last commit. */
+#include "base/json.h"
 #include "base/macros.h"
 #include "services/dynamodb/keycondition.h"
 #include "services/dynamodb/private.h"

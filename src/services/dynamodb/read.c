@@ -1,4 +1,5 @@
 /* GetItem and BatchGetItem: answered at once, from the last commit. */
+#include "base/json.h"
 #include "base/macros.h"
 #include "services/dynamodb/private.h"
 

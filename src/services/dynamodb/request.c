@@ -31,27 +31,22 @@ json_t *map_json(const struct doc *in, int member)
 
 int item_json_of(const struct doc *map, json_t **item, struct error *err)
 {
-    json_t *raw = doc_map_json(map);
-    const char *name;
-    json_t *value;
     int rc = 0;
 
     *item = json_object();
-    json_object_foreach(raw, name, value)
-    {
+    for (size_t i = 0; i < doc_length(map) && rc == 0; i++) {
+        struct slice name = doc_key(map, i);
         json_t *copy = NULL;
 
-        if (name[0] == '\0') {
+        if (name.bytes == 0) {
             rc = error_api(err, "ValidationException", PARAMETER_INVALID "Empty attribute name");
         } else {
-            rc = value_normalise(value, &copy, err);
+            rc = value_normalise(doc_element(map, i)->u.json, &copy, err);
         }
-        if (rc != 0) {
-            break;
+        if (rc == 0) {
+            json_object_set_new_nocheck(*item, name.data, copy);
         }
-        json_object_set_new(*item, name, copy);
     }
-    json_decref(raw);
     if (rc != 0) {
         json_decref(*item);
         *item = NULL;

@@ -1,6 +1,7 @@
 /* TransactWriteItems: all writes in one job, after all conditions; and the tokens that make a
  * repeated call harmless. */
 #include "base/alloc.h"
+#include "base/json.h"
 #include "base/macros.h"
 #include "services/dynamodb/write.h"
 

@@ -9,24 +9,25 @@
 #include <string.h>
 
 static const struct {
-    const char *name, *word;
+    struct slice name;
+    const char *word;
     json_type json;
 } types[VALUE_TYPES] = {
-    [VALUE_S] = {"S",    "STRING",     JSON_STRING},
-      [VALUE_N] = {"N",    "NUMBER",     JSON_STRING},
-    [VALUE_B] = {"B",    "BINARY",     JSON_STRING},
-      [VALUE_BOOL] = {"BOOL", "BOOLEAN",    JSON_TRUE  },
-    [VALUE_NULL] = {"NULL", "NULL",       JSON_TRUE  },
-      [VALUE_M] = {"M",    "MAP",        JSON_OBJECT},
-    [VALUE_L] = {"L",    "LIST",       JSON_ARRAY },
-      [VALUE_SS] = {"SS",   "STRING_SET", JSON_ARRAY },
-    [VALUE_NS] = {"NS",   "NUMBER_SET", JSON_ARRAY },
-      [VALUE_BS] = {"BS",   "BINARY_SET", JSON_ARRAY },
+    [VALUE_S] = {SLICE_LIT("S"), "STRING", JSON_STRING},
+    [VALUE_N] = {SLICE_LIT("N"), "NUMBER", JSON_STRING},
+    [VALUE_B] = {SLICE_LIT("B"), "BINARY", JSON_STRING},
+    [VALUE_BOOL] = {SLICE_LIT("BOOL"), "BOOLEAN", JSON_TRUE},
+    [VALUE_NULL] = {SLICE_LIT("NULL"), "NULL", JSON_TRUE},
+    [VALUE_M] = {SLICE_LIT("M"), "MAP", JSON_OBJECT},
+    [VALUE_L] = {SLICE_LIT("L"), "LIST", JSON_ARRAY},
+    [VALUE_SS] = {SLICE_LIT("SS"), "STRING_SET", JSON_ARRAY},
+    [VALUE_NS] = {SLICE_LIT("NS"), "NUMBER_SET", JSON_ARRAY},
+    [VALUE_BS] = {SLICE_LIT("BS"), "BINARY_SET", JSON_ARRAY},
 };
 
 const char *value_type_name(enum value_type type)
 {
-    return types[type].name;
+    return types[type].name.data;
 }
 
 const char *value_type_word(enum value_type type)
@@ -37,7 +38,7 @@ const char *value_type_word(enum value_type type)
 bool value_type_parse(struct slice name, enum value_type *type)
 {
     for (int i = 0; i < VALUE_TYPES; i++) {
-        if (slice_equal_z(name, types[i].name)) {
+        if (slice_equal(name, types[i].name)) {
             *type = (enum value_type)i;
             return true;
         }
@@ -54,7 +55,7 @@ json_t *value_new(enum value_type type, json_t *content)
 {
     json_t *value = json_object();
 
-    json_object_set_new_nocheck(value, types[type].name, content);
+    json_object_set_new_nocheck(value, types[type].name.data, content);
     return value;
 }
 
@@ -299,7 +300,8 @@ static json_t *plain_text(const json_t *in)
 static int normalise(const json_t *in, int level, json_t **out, struct error *err)
 {
     enum value_type type = VALUE_TYPES;
-    json_t *content = NULL;
+    json_t *content = NULL, *found;
+    const char *name;
     size_t count = 0;
 
     if (!json_is_object(in)) {
@@ -313,20 +315,19 @@ static int normalise(const json_t *in, int level, json_t **out, struct error *er
     if (*out != NULL) {
         return 0;
     }
-    for (int i = 0; i < VALUE_TYPES; i++) {
-        const json_t *found = json_object_get(in, types[i].name);
+    json_object_foreach((json_t *)(uintptr_t)in, name, found)
+    {
+        int rc;
 
-        if (found != NULL && !json_is_null(found)) {
-            int rc;
-
-            json_decref(content);
-            content = NULL;
-            type = (enum value_type)i;
-            count++;
-            rc = normalise_content(type, found, level, &content, err);
-            if (rc != 0) {
-                return rc;
-            }
+        if (json_is_null(found) || !value_type_parse(slice_z(name), &type)) {
+            continue;
+        }
+        json_decref(content);
+        content = NULL;
+        count++;
+        rc = normalise_content(type, found, level, &content, err);
+        if (rc != 0) {
+            return rc;
         }
     }
     if (count != 1) {
@@ -674,15 +675,4 @@ int64_t item_bytes(const json_t *item)
         sum += (int64_t)strlen(name) + value_bytes(value);
     }
     return sum;
-}
-
-static int append(const char *text, size_t bytes, void *data)
-{
-    buf_add(data, slice_of(text, bytes));
-    return 0;
-}
-
-void json_to_buf(const json_t *json, struct buf *buf)
-{
-    ASSERT(json_dump_callback(json, append, buf, JSON_COMPACT | JSON_ENCODE_ANY) == 0);
 }

@@ -67,7 +67,4 @@ int64_t item_bytes(const json_t *item);
 json_t *value_new_number(int64_t number);
 json_t *value_new(enum value_type type, json_t *content); /* Takes @content. */
 
-/* Compact JSON text of any tree, appended. */
-void json_to_buf(const json_t *json, struct buf *buf);
-
 #endif /* SERVICES_DYNAMODB_VALUE_H */

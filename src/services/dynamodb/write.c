@@ -1,6 +1,7 @@
 /* One write, from the request to the changed item. */
 #include "services/dynamodb/write.h"
 
+#include "base/json.h"
 #include "base/macros.h"
 
 #include <string.h>
@@ -19,6 +20,12 @@ void write_close(struct write *write)
 
 /* In the writer. */
 
+static bool needs_old(const struct write *write)
+{
+    return write->condition != NULL || write->type == WRITE_UPDATE ||
+           write->returns == RETURN_ALL_OLD;
+}
+
 static int read_old(struct write *write, struct items_txn *txn, const struct item_key *key,
                     struct error *err)
 {
@@ -29,8 +36,10 @@ static int read_old(struct write *write, struct items_txn *txn, const struct ite
         return 0;
     }
     if (rc == 0) {
-        buf_add(&write->old, row.body);
         write->bytes = max_i64(write->bytes, row.bytes);
+        if (needs_old(write)) {
+            buf_add(&write->old, row.body);
+        }
     }
     return rc;
 }
@@ -52,21 +61,23 @@ static int make_updated(struct write *write, const json_t *old, json_t **item, s
     if (write->has_update) {
         rc = update_apply(&write->update, *item, old != NULL, err);
     }
-    if (rc == 0 && item_bytes(*item) > ITEM_BYTES_MAX) {
-        rc = error_api(err, "ValidationException",
-                       "Item size to update has exceeded the maximum allowed size");
+    if (rc != 0) {
+        return rc;
     }
-    return rc;
+    write->new_bytes = item_bytes(*item);
+    if (write->new_bytes > ITEM_BYTES_MAX) {
+        return error_api(err, "ValidationException",
+                         "Item size to update has exceeded the maximum allowed size");
+    }
+    return 0;
 }
 
 static int store_item(struct write *write, struct items_txn *txn, const struct item_key *key,
                       const json_t *item, struct error *err)
 {
-    int64_t bytes = item_bytes(item);
-
     json_to_buf(item, &write->new);
-    write->bytes = max_i64(write->bytes, bytes);
-    return items_txn_put(txn, key, bytes, buf_slice(&write->new), err);
+    write->bytes = max_i64(write->bytes, write->new_bytes);
+    return items_txn_put(txn, key, write->new_bytes, buf_slice(&write->new), err);
 }
 
 static void show_touched(struct write *write, const json_t *item)
@@ -223,9 +234,12 @@ static int read_request(struct write *write, const struct doc *in, struct error 
     if (rc == 0) {
         rc = read_returns(write, in, err);
     }
-    if (rc == 0 && write->type == WRITE_PUT && item_bytes(write->item) > ITEM_BYTES_MAX) {
-        rc = error_api(err, "ValidationException",
-                       "Item size has exceeded the maximum allowed size");
+    if (rc == 0 && write->type == WRITE_PUT) {
+        write->new_bytes = item_bytes(write->item);
+        if (write->new_bytes > ITEM_BYTES_MAX) {
+            rc = error_api(err, "ValidationException",
+                           "Item size has exceeded the maximum allowed size");
+        }
     }
     return rc != 0 ? rc : read_expressions(write, in, err);
 }

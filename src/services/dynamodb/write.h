@@ -32,8 +32,9 @@ struct write {
 
     /* Results. */
     json_t *old_item;      /* Between judging and changing; NULL if not needed or not there. */
-    struct buf old;        /* The old item's text, "" if there was none. */
+    struct buf old;        /* The old item's text, "" if there was none or nothing asks for it. */
     struct buf new;        /* The new one's. */
+    int64_t new_bytes;
     struct buf attributes; /* What Attributes shows; empty: nothing. */
     int64_t bytes;         /* Of the larger item. */
 };
