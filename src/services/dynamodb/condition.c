@@ -16,28 +16,6 @@ static bool is_condition(const struct node *node)
 
 static int parse_or(struct parser *parser, struct node **out, struct error *err);
 
-static int parse_opening(struct parser *parser, struct node **out, struct error *err)
-{
-    int rc;
-
-    if (!parser_take_sign(parser, "(")) {
-        return parse_operand(parser, out, err);
-    }
-    rc = parser_enter(parser, err);
-    if (rc == 0) {
-        rc = parse_or(parser, out, err);
-    }
-    if (rc == 0) {
-        rc = parser_expect_sign(parser, ")", err);
-    }
-    if (rc == 0) {
-        parser->redundant_parens = parser->redundant_parens || (*out)->in_parens;
-        (*out)->in_parens = true;
-    }
-    parser_leave(parser);
-    return rc;
-}
-
 static bool take_compare(struct parser *parser, enum compare *compare)
 {
     static const char *const signs[] = {
@@ -104,7 +82,7 @@ static int parse_primary(struct parser *parser, struct node **out, struct error 
 {
     struct node *left = NULL, *node;
     enum compare compare = COMPARE_EQ;
-    int rc = parse_opening(parser, &left, err);
+    int rc = parse_operand_or(parser, parse_or, &left, err);
 
     *out = left;
     if (rc != 0 || !can_be_compared(left)) {

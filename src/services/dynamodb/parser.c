@@ -374,6 +374,30 @@ int parse_operand(struct parser *parser, struct node **out, struct error *err)
     return rc;
 }
 
+int parse_operand_or(struct parser *parser,
+                     int (*inner)(struct parser *parser, struct node **out, struct error *err),
+                     struct node **out, struct error *err)
+{
+    int rc;
+
+    if (!parser_take_sign(parser, "(")) {
+        return parse_operand(parser, out, err);
+    }
+    rc = parser_enter(parser, err);
+    if (rc == 0) {
+        rc = inner(parser, out, err);
+    }
+    if (rc == 0) {
+        rc = parser_expect_sign(parser, ")", err);
+    }
+    if (rc == 0) {
+        parser->redundant_parens = parser->redundant_parens || (*out)->in_parens;
+        (*out)->in_parens = true;
+    }
+    parser_leave(parser);
+    return rc;
+}
+
 /* Checks that conditions and updates share. */
 
 int check_reserved(const struct parser *parser, const struct node *node, struct error *err)

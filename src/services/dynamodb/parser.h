@@ -61,6 +61,10 @@ void node_add(struct parser *parser, struct node *node, struct node *arg);
 int parse_path(struct parser *parser, struct node **node, struct error *err);
 /* A placeholder or function or path: what may be compared. Parentheses around it are fine. */
 int parse_operand(struct parser *parser, struct node **node, struct error *err);
+/* An operand, or what @inner takes in parentheses. */
+int parse_operand_or(struct parser *parser,
+                     int (*inner)(struct parser *parser, struct node **node, struct error *err),
+                     struct node **node, struct error *err);
 /* Enter and leave a level of recursion. */
 int parser_enter(struct parser *parser, struct error *err);
 void parser_leave(struct parser *parser);

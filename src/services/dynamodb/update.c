@@ -29,29 +29,6 @@ static const char *const section_words[] = {[UPDATE_SET] = "SET",
 
 static int parse_sum(struct parser *parser, struct node **out, struct error *err);
 
-/* A path, placeholder or function, or a sum in parentheses. */
-static int parse_term(struct parser *parser, struct node **out, struct error *err)
-{
-    int rc;
-
-    if (!parser_take_sign(parser, "(")) {
-        return parse_operand(parser, out, err);
-    }
-    rc = parser_enter(parser, err);
-    if (rc == 0) {
-        rc = parse_sum(parser, out, err);
-    }
-    if (rc == 0) {
-        rc = parser_expect_sign(parser, ")", err);
-    }
-    if (rc == 0) {
-        parser->redundant_parens = parser->redundant_parens || (*out)->in_parens;
-        (*out)->in_parens = true;
-    }
-    parser_leave(parser);
-    return rc;
-}
-
 static bool is_sum(const struct node *node)
 {
     return node->type == NODE_PLUS || node->type == NODE_MINUS;
@@ -60,7 +37,7 @@ static bool is_sum(const struct node *node)
 static int parse_sum(struct parser *parser, struct node **out, struct error *err)
 {
     struct node *left = NULL, *right = NULL;
-    int rc = parse_term(parser, &left, err);
+    int rc = parse_operand_or(parser, parse_sum, &left, err);
     bool plus;
 
     *out = left;
@@ -72,7 +49,7 @@ static int parse_sum(struct parser *parser, struct node **out, struct error *err
     }
     plus = parser_is_sign(parser, "+");
     parser->at++;
-    rc = parse_term(parser, &right, err);
+    rc = parse_operand_or(parser, parse_sum, &right, err);
     if (rc == 0 && is_sum(right)) {
         return parser_syntax_error(parser, err);
     }
