@@ -2,11 +2,11 @@
 # Install what the tests need, build, run every test. Needs root: real containers are part of it.
 #
 #   sudo ./test.sh             everything (under 25 minutes on two cores)
-#   sudo ./test.sh unit sim    only these steps: unit asan clang sim terraform lxc crash fuzz
+#   sudo ./test.sh unit sim    only these steps: unit asan random clang sim terraform lxc crash fuzz
 #   sudo ./test.sh valgrind nightly   what only tools/nightly.sh runs
 set -u
 cd "$(dirname "$0")" || exit 1
-steps=${*:-unit asan clang sim terraform lxc crash fuzz}
+steps=${*:-unit asan random clang sim terraform lxc crash fuzz}
 passed=0 failed=0
 export PYTHONDONTWRITEBYTECODE=1
 # Debian's python3, boto3 and AWS CLI, whatever else this machine has.
@@ -66,6 +66,17 @@ e2e()
     return "$rc"
 }
 
+sanitized_build()
+{
+    build build-asan --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+}
+
+# A musterd that ends at its first fault.
+random_calls()
+{
+    MUSTER_BUILD=$PWD/build-asan e2e random
+}
+
 # The rules hold in memory too: nothing read before it is written, nothing left behind.
 under_valgrind()
 {
@@ -110,10 +121,10 @@ run "newman" tools/newman.sh build/newman
 for step in $steps; do
     case $step in
     unit) run "unit tests" unit build ;;
-    asan) run "ASan+UBSan build" build build-asan --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false &&
-        run "unit tests, sanitized" unit build-asan ;;
+    asan) run "ASan+UBSan build" sanitized_build && run "unit tests, sanitized" unit build-asan ;;
+    random) run "ASan+UBSan build" sanitized_build && run "calls at random, sanitized" random_calls ;;
     clang) run "clang's warnings" env CC=clang bash -c '[ -f build-clang/build.ninja ] || meson setup build-clang --buildtype=debug > /dev/null; ninja -C build-clang' ;;
-    sim) run "end to end, sim" e2e "not lxc and not crash and not nightly and not terraform"
+    sim) run "end to end, sim" e2e "not lxc and not crash and not nightly and not terraform and not random"
         run "end to end, sim, newest clients" newest "not lxc and not crash and not nightly and not terraform" ;;
     terraform) run "Terraform" e2e "terraform and not nightly" -rs ;;
     lxc) run "end to end, containers" e2e "lxc and not crash and not nightly" ;;

@@ -329,7 +329,7 @@ void control_close(struct control *control)
 const char *ctx_arn(struct ctx *ctx, const char *service, const char *format, ...)
 {
     const struct control_options *options = &ctx->control->options;
-    char arn[2048 + 1]; /* AWS's longest ARN. */
+    char prefix[128], *arn;
     const char *parts[] = {
         "arn:aws:", service,          ":", strcmp(service, "iam") == 0 ? "" : options->region,
         ":",        options->account, ":"};
@@ -337,18 +337,23 @@ const char *ctx_arn(struct ctx *ctx, const char *service, const char *format, ..
     va_list args;
     int bytes;
 
-    for (size_t i = 0; i < COUNT_OF(parts); i++) { /* Asked for at each request: no printf. */
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
         size_t length = strlen(parts[i]);
 
-        ASSERT(used + length < sizeof(arn));
-        memcpy(arn + used, parts[i], length);
+        ASSERT(used + length < sizeof(prefix));
+        memcpy(prefix + used, parts[i], length);
         used += length;
     }
     va_start(args, format);
-    bytes = vsnprintf(arn + used, sizeof(arn) - used, format, args);
+    bytes = vsnprintf(NULL, 0, format, args); /* Of any length: a request may name what is none. */
     va_end(args);
-    ASSERT(bytes >= 0 && (size_t)bytes < sizeof(arn) - used);
-    return arena_strdup(ctx->arena, slice_of(arn, used + (size_t)bytes));
+    ASSERT(bytes >= 0);
+    arn = arena_calloc(ctx->arena, used + (size_t)bytes + 1, 1);
+    memcpy(arn, prefix, used);
+    va_start(args, format);
+    vsnprintf(arn + used, (size_t)bytes + 1, format, args);
+    va_end(args);
+    return arn;
 }
 
 int control_dispatch(struct ctx *ctx, const char *service_name, const char *action,

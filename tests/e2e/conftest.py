@@ -17,7 +17,7 @@ import stack as candidates
 
 def pytest_configure(config):
     for marker in ('lxc: needs root and real containers', 'crash: kills things at random',
-                   'nightly: takes long', 'terraform: by the real Terraform, where it is installed',
+                   'nightly: takes long', 'random: calls at random, against the sanitized build', 'terraform: by the real Terraform, where it is installed',
                    'clients: runs once more with the newest boto3 and AWS CLI'):
         config.addinivalue_line('markers', marker)
 

@@ -204,6 +204,12 @@ def test_metric_data_by_the_page_with_labels_that_tell_apart(fast_sim, cloudwatc
     refused(cloudwatch.get_metric_data, 'ValidationError', 'not unique', MetricDataQueries=[wanted[0]] * 2, **span)
     refused(cloudwatch.get_metric_data, 'ValidationError', 'no metric math',
             MetricDataQueries=[{'Id': 'e', 'Expression': 'a * 2'}], **span)
+    for metric, missing in (({'Namespace': 'n'}, 'MetricName'), ({'MetricName': 'm'}, 'Namespace')):
+        refused(cloudwatch.get_metric_data, 'ValidationError',
+                f'The parameter MetricDataQueries.member.1.MetricStat.Metric.{missing} is required.', MetricDataQueries=[
+                    {'Id': 'a', 'MetricStat': {'Metric': metric, 'Period': 60, 'Stat': 'Sum'}}], **span)
+    refused(cloudwatch.get_metric_data, 'ValidationError', 'is not matching the expected pattern ^[a-z][a-zA-Z0-9_]*$.',
+            MetricDataQueries=[{**wanted[0], 'Id': 'A'}], **span)
     refused(cloudwatch.get_metric_data, 'InvalidNextToken', '', MetricDataQueries=wanted, NextToken='none', **span)
 
 

@@ -210,6 +210,7 @@ def test_tags(ec2, image):
     assert [(t['Key'], t['ResourceType']) for t in listed] == [('b', 'instance')]
     assert error(ec2.create_tags, Resources=[made],
                  Tags=[{'Key': 'aws:x', 'Value': ''}]) == 'InvalidParameterValue'
+    assert error(ec2.create_tags, Resources=['vpc-' + 'x' * 5000], Tags=[{'Key': 'a', 'Value': ''}]).startswith('InvalidVpcID.')
     assert error(ec2.create_tags, Resources=['i-00000000000000000'],
                  Tags=[{'Key': 'x', 'Value': ''}]) == 'InvalidInstanceID.NotFound'
     ec2.terminate_instances(InstanceIds=[made])

@@ -288,6 +288,24 @@ def test_own_policies(sim):
     assert refused(iam.get_policy, PolicyArn=made['Arn'])[:2] == ('NoSuchEntity', 404)
 
 
+def test_paths(sim):
+    iam = sim.client('iam')
+    made = iam.create_policy(PolicyName='deep', Path='/a/b/', PolicyDocument=document(policy('Allow', 'iam:ListUsers')))['Policy']
+    assert (made['Arn'], made['Path']) == (f'arn:aws:iam::{ACCOUNT}:policy/a/b/deep', '/a/b/')
+    assert [p['PolicyName'] for p in iam.list_policies(PathPrefix='/a')['Policies']] == ['deep']
+    iam.create_instance_profile(InstanceProfileName='deep', Path='/a/')
+    assert [p['Path'] for p in iam.list_instance_profiles(PathPrefix='/a/')['InstanceProfiles']] == ['/a/']
+    for call, arguments in ((iam.create_policy, {'PolicyName': 'p', 'PolicyDocument': document(policy('Allow', '*'))}),
+                            (iam.create_user, {'UserName': 'p'}), (iam.create_instance_profile, {'InstanceProfileName': 'p'}),
+                            (iam.create_role, {'RoleName': 'p', 'AssumeRolePolicyDocument': TRUST_EC2})):
+        for path in ('a', '/a', 'a/', '/a b/', '/\x7f/'):
+            assert refused(call, Path=path, **arguments) == (
+                'ValidationError', 400, 'The specified value for path is invalid. It must begin and end with / and contain'
+                ' only alphanumeric characters and/or / characters.')
+    for call in (iam.list_policies, iam.list_users, iam.list_roles, iam.list_instance_profiles):
+        assert refused(call, PathPrefix='a')[:2] == ('ValidationError', 400)
+
+
 @pytest.mark.clients
 def test_roles_and_profiles(sim):
     iam = sim.client('iam')

@@ -149,8 +149,8 @@ static int check_id(const struct doc *in, size_t index, struct error *err)
     }
     if (!fine) {
         return error_api(err, VALIDATION,
-                         "The value %s for parameter MetricDataQueries.member.%zu.Id is not valid: "
-                         "it must match [a-z][a-zA-Z0-9_]*.",
+                         "The value %s for parameter MetricDataQueries.member.%zu.Id is not "
+                         "matching the expected pattern ^[a-z][a-zA-Z0-9_]*$.",
                          id, index + 1);
     }
     for (size_t i = 0; i < index; i++) {
@@ -165,6 +165,10 @@ static int check_id(const struct doc *in, size_t index, struct error *err)
 static int check_query(const struct doc *query, size_t index, struct error *err)
 {
     const struct doc *stat = doc_get(query, M_MetricStat);
+    static const struct {
+        int member;
+        const char *name;
+    } names[] = {{M_Namespace, "Namespace"}, {M_MetricName, "MetricName"}};
     static const char *const known[] = {"SampleCount", "Average", "Sum", "Minimum", "Maximum"};
     bool found = false;
 
@@ -177,6 +181,14 @@ static int check_query(const struct doc *query, size_t index, struct error *err)
         return error_api(err, VALIDATION,
                          "The parameter MetricDataQueries.member.%zu.MetricStat is required.\n",
                          index);
+    }
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (!doc_has(doc_get(stat, M_Metric), names[i].member)) {
+            return error_api(err, VALIDATION,
+                             "The parameter MetricDataQueries.member.%zu.MetricStat.Metric.%s is "
+                             "required.\n",
+                             index, names[i].name);
+        }
     }
     for (size_t i = 0; i < COUNT_OF(known); i++) {
         found |= strcmp(known[i], doc_z(stat, M_Stat)) == 0;

@@ -31,11 +31,13 @@ struct net {
 struct acts {
     struct control *control;
     struct map nets;
+    struct asked *asked; /* All that the driver has not answered yet. */
     struct control_timer *retry;
 };
 
 /* What a request's done function needs. */
 struct asked {
+    struct asked *next, **link;
     struct acts *acts;
     char id[COMPUTE_ID_BYTES];
     enum compute_state state;
@@ -51,7 +53,22 @@ static struct asked *asked_new(struct acts *acts, const char *id)
 
     asked->acts = acts;
     snprintf(asked->id, sizeof(asked->id), "%s", id);
+    asked->next = acts->asked;
+    asked->link = &acts->asked;
+    if (acts->asked != NULL) {
+        acts->asked->link = &asked->next;
+    }
+    acts->asked = asked;
     return asked;
+}
+
+static void asked_free(struct asked *asked)
+{
+    *asked->link = asked->next;
+    if (asked->next != NULL) {
+        asked->next->link = asked->link;
+    }
+    free(asked);
 }
 
 static bool failed(struct asked *asked, const char *what, const struct error *err)
@@ -220,7 +237,7 @@ static void vpc_done(void *data, const struct error *err)
             start_waiting(acts, net);
         }
     }
-    free(asked);
+    asked_free(asked);
 }
 
 static void ask_vpc(struct acts *acts, struct net *net)
@@ -387,7 +404,7 @@ static void instance_done(void *data, const struct error *err)
     struct ec2_instance *instance;
 
     if (err == NULL && !has_arrived(asked)) {
-        free(asked);
+        asked_free(asked);
         return;
     }
     if (!failed(asked, "instance", err)) {
@@ -397,7 +414,7 @@ static void instance_done(void *data, const struct error *err)
     } else if ((instance = instance_get(asked->acts->control, asked->id)) != NULL) {
         instance->unserved = true; /* At the next retry(). */
     }
-    free(asked);
+    asked_free(asked);
 }
 
 static void ask_instance(struct acts *acts, const char *id)
@@ -419,7 +436,7 @@ static void ask_instance(struct acts *acts, const char *id)
             net->waiting = mem_grow(net->waiting, net->waiting_count, &net->waiting_room,
                                     sizeof(*net->waiting));
             net->waiting[net->waiting_count++] = mem_strdup(id);
-            free(asked);
+            asked_free(asked);
             if (!net->asking) {
                 ask_vpc(acts, net);
             }
@@ -445,7 +462,7 @@ static void run_instance(struct control *control, void *id)
 static void reboot_done(void *data, const struct error *err)
 {
     failed(data, "reboot", err);
-    free(data);
+    asked_free(data);
 }
 
 static void run_reboot(struct control *control, void *id)
@@ -467,7 +484,7 @@ static void image_done(void *data, const struct error *err)
 
     failed(asked, "image", err);
     control_run(asked->acts->control, settle_image, asked);
-    free(asked);
+    asked_free(asked);
 }
 
 static void run_image(struct control *control, void *id)
@@ -681,6 +698,9 @@ void acts_close(struct ec2 *ec2)
         free(net);
     }
     map_close(&acts->nets);
+    while (acts->asked != NULL) {
+        asked_free(acts->asked);
+    }
     free(acts);
     ec2->acts = NULL;
 }

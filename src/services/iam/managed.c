@@ -99,7 +99,7 @@ static void describe(struct ctx *ctx, const char *arn, struct doc *row)
     const struct iam *iam = ctx->control->iam;
     const struct iam_policy *own = map_get_z(&iam->policies, arn);
 
-    doc_set_z(row, M_PolicyName, strrchr(arn, '/') + 1);
+    doc_set_z(row, M_PolicyName, own == NULL ? strrchr(arn, '/') + 1 : own->name);
     doc_set_z(row, M_PolicyId, own == NULL ? "ANPAAWSMANAGEDPOLICY00" : own->id);
     doc_set_z(row, M_Arn, arn);
     doc_set_z(row, M_Path, own == NULL ? "/" : own->path);
@@ -125,7 +125,7 @@ int iam_create_policy(struct ctx *ctx, const struct doc *in, struct doc *out, st
     char *arn = iam_make_arn(ctx, "policy", iam_path(in), name);
     struct iam_policy *policy;
     char id[ID_BYTES];
-    int rc = iam_check_name("policyName", name, err);
+    int rc = iam_check_new(in, "policyName", name, err);
 
     if (rc == 0) {
         rc = policy_parse(doc_z(in, M_PolicyDocument), false, NULL, err);
@@ -233,17 +233,23 @@ int iam_list_policy_versions(struct ctx *ctx, const struct doc *in, struct doc *
 int iam_list_policies(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
 {
     const char *scope = doc_z(in, M_Scope);
+    struct slice prefix = doc_text(in, M_PathPrefix);
+    bool aws = (scope == NULL || strcmp(scope, "Local") != 0) && slice_starts(SLICE_LIT("/"), prefix);
     const struct iam_policy *policy;
 
+    if (iam_check_prefix(in, err) != 0) {
+        return ERR_API;
+    }
     doc_set_list(out, M_Policies);
-    for (size_t i = 0; i < COUNT_OF(aws_managed) && (scope == NULL || strcmp(scope, "Local") != 0);
-         i++) {
+    for (size_t i = 0; i < COUNT_OF(aws_managed) && aws; i++) {
         describe(ctx, arena_printf(ctx->arena, AWS_PREFIX "%s", aws_managed[i].name).data,
                  doc_add_struct(out, M_Policies));
     }
     for (size_t at = 0; (scope == NULL || strcmp(scope, "AWS") != 0) &&
                         (policy = map_next(&ctx->control->iam->policies, &at)) != NULL;) {
-        describe(ctx, policy->arn, doc_add_struct(out, M_Policies));
+        if (slice_starts(slice_z(policy->path), prefix)) {
+            describe(ctx, policy->arn, doc_add_struct(out, M_Policies));
+        }
     }
     return iam_page(ctx, in, out, "ListPolicies", M_Policies, err);
 }

@@ -30,7 +30,7 @@ int iam_create_role(struct ctx *ctx, const struct doc *in, struct doc *out, stru
     const char *name = doc_z(in, M_RoleName), *trust = doc_z(in, M_AssumeRolePolicyDocument);
     struct iam_identity *role;
     char id[ID_BYTES];
-    int rc = iam_check_name("roleName", name, err);
+    int rc = iam_check_new(in, "roleName", name, err);
 
     if (rc == 0) {
         rc = policy_parse(trust, true, NULL, err);
@@ -81,6 +81,9 @@ int iam_list_roles(struct ctx *ctx, const struct doc *in, struct doc *out, struc
 {
     const struct iam_identity *role;
 
+    if (iam_check_prefix(in, err) != 0) {
+        return ERR_API;
+    }
     doc_set_list(out, M_Roles);
     for (size_t at = 0; (role = map_next(&ctx->control->iam->roles, &at)) != NULL;) {
         if (slice_starts(slice_z(role->path), doc_text(in, M_PathPrefix))) {
@@ -218,7 +221,7 @@ int iam_create_instance_profile(struct ctx *ctx, const struct doc *in, struct do
     const char *name = doc_z(in, M_InstanceProfileName);
     struct iam_profile *profile;
     char id[ID_BYTES];
-    int rc = iam_check_name("instanceProfileName", name, err);
+    int rc = iam_check_new(in, "instanceProfileName", name, err);
 
     if (rc == 0 && iam_profile(iam, name) != NULL) {
         rc = error_api(err, "EntityAlreadyExists", "Instance Profile %s already exists.", name);
@@ -276,13 +279,17 @@ int iam_delete_instance_profile(struct ctx *ctx, const struct doc *in, struct do
     return 0;
 }
 
-static void list_profiles(struct ctx *ctx, const char *role, struct doc *out)
+/* Of @role, if not NULL, below @in's PathPrefix. */
+static void list_profiles(struct ctx *ctx, const struct doc *in, const char *role, struct doc *out)
 {
     const struct iam_profile *profile;
 
     doc_set_list(out, M_InstanceProfiles);
     for (size_t at = 0; (profile = map_next(&ctx->control->iam->profiles, &at)) != NULL;) {
-        if (role == NULL || (profile->role != NULL && strcmp(profile->role, role) == 0)) {
+        bool of_role = profile->role != NULL && role != NULL && strcmp(profile->role, role) == 0;
+
+        if ((role == NULL || of_role) &&
+            slice_starts(slice_z(profile->path), doc_text(in, M_PathPrefix))) {
             describe_profile(ctx, profile, doc_add_struct(out, M_InstanceProfiles));
         }
     }
@@ -291,7 +298,10 @@ static void list_profiles(struct ctx *ctx, const char *role, struct doc *out)
 int iam_list_instance_profiles(struct ctx *ctx, const struct doc *in, struct doc *out,
                                struct error *err)
 {
-    list_profiles(ctx, NULL, out);
+    if (iam_check_prefix(in, err) != 0) {
+        return ERR_API;
+    }
+    list_profiles(ctx, in, NULL, out);
     return iam_page(ctx, in, out, "ListInstanceProfiles", M_InstanceProfiles, err);
 }
 
@@ -302,7 +312,7 @@ int iam_list_instance_profiles_for_role(struct ctx *ctx, const struct doc *in, s
     int rc = iam_find_role(ctx, doc_z(in, M_RoleName), &role, err);
 
     if (rc == 0) {
-        list_profiles(ctx, role->name, out);
+        list_profiles(ctx, in, role->name, out);
         rc = iam_page(ctx, in, out, "ListInstanceProfilesForRole", M_InstanceProfiles, err);
     }
     return rc;

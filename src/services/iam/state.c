@@ -135,6 +135,39 @@ int iam_check_name(const char *member, const char *name, struct error *err)
                      member);
 }
 
+/* "/", or names between slashes; a prefix needs not end with one. */
+static bool is_path(struct slice path, bool prefix)
+{
+    for (size_t i = 0; i < path.bytes; i++) {
+        if (path.data[i] < '!' || path.data[i] > '~') {
+            return false;
+        }
+    }
+    return path.bytes > 0 && path.data[0] == '/' && (prefix || path.data[path.bytes - 1] == '/');
+}
+
+int iam_check_new(const struct doc *in, const char *member, const char *name, struct error *err)
+{
+    int rc = iam_check_name(member, name, err);
+
+    if (rc == 0 && !is_path(slice_z(iam_path(in)), false)) {
+        rc = error_api(err, "ValidationError",
+                       "The specified value for path is invalid. It must begin and end with / and "
+                       "contain only alphanumeric characters and/or / characters.");
+    }
+    return rc;
+}
+
+int iam_check_prefix(const struct doc *in, struct error *err)
+{
+    if (!doc_has(in, M_PathPrefix) || is_path(doc_text(in, M_PathPrefix), true)) {
+        return 0;
+    }
+    return error_api(err, "ValidationError",
+                     "The specified value for pathPrefix is invalid. It must begin with the / "
+                     "character and contain only alphanumeric characters and/or / characters.");
+}
+
 const char *iam_path(const struct doc *in)
 {
     const char *path = doc_z(in, M_Path);

@@ -23,7 +23,7 @@ int iam_create_user(struct ctx *ctx, const struct doc *in, struct doc *out, stru
     const char *name = doc_z(in, M_UserName);
     struct iam_identity *user;
     char id[ID_BYTES];
-    int rc = iam_check_name("userName", name, err);
+    int rc = iam_check_new(in, "userName", name, err);
 
     if (rc == 0 && iam_user(iam, name) != NULL) {
         rc = error_api(err, "EntityAlreadyExists", "User with name %s already exists.", name);
@@ -87,6 +87,9 @@ int iam_list_users(struct ctx *ctx, const struct doc *in, struct doc *out, struc
 {
     const struct iam_identity *user;
 
+    if (iam_check_prefix(in, err) != 0) {
+        return ERR_API;
+    }
     doc_set_list(out, M_Users);
     for (size_t at = 0; (user = map_next(&ctx->control->iam->users, &at)) != NULL;) {
         if (slice_starts(slice_z(user->path), doc_text(in, M_PathPrefix))) {
