@@ -11,7 +11,7 @@ The syntax of a .api file, '#' begins a comment:
 
   service NAME PROTOCOL[,PROTOCOL] VERSION sign=NAME [xmlns=URL] [target=PREFIX]
   error SHAPE [code=QUERYCODE] [status=N]
-  op NAME [writes] [unsigned] [arn=ARN] [http=METHOD:/path/{Member}]
+  op NAME [writes] [unsigned] [judges] [arn=ARN] [http=METHOD:/path/{Member}]
     in  MEMBER, MEMBER ...       (continued on further indented lines)
     out MEMBER, ...              (left out: the action answers without a result)
     err SHAPE SHAPE
@@ -154,7 +154,7 @@ class Service:
             self.errors.append((name, options.get('code', name), int(options.get('status', 400))))
             return None
         if kind == 'op':
-            options = self.options(words[2:], ('writes', 'unsigned', 'arn', 'http'))
+            options = self.options(words[2:], ('writes', 'unsigned', 'judges', 'arn', 'http'))
             op = {'name': name, 'options': options, 'in': '', 'out': None, 'err': ''}
             self.ops.append(op)
             return (op, None)
@@ -269,7 +269,7 @@ class Compiler:
         self.emit(f'static const struct model_op {service.name}_ops[] = {{')
         for op in service.ops:
             options = op['options']
-            flags = ' | '.join(['OP_WRITES'] * ('writes' in options) + ['OP_UNSIGNED'] * ('unsigned' in options)) or '0'
+            flags = ' | '.join(f'OP_{word.upper()}' for word in ('writes', 'unsigned', 'judges') if word in options) or '0'
             method, path = options['http'].split(':', 1) if 'http' in options else (None, None)
             out = 'NULL' if op['out'] is None else f'&{service.name}_{op["name"]}_out'
             self.emit(f'    {{{c_text(op["name"])}, {service.name}_{snake(op["name"])}, '

@@ -59,7 +59,7 @@ int wire_call(const struct wire_hooks *hooks, struct ctx *ctx, const struct mode
         return rc;
     }
     action = arena_printf(ctx->arena, "%s:%s", service->signing, op->name);
-    if ((op->flags & OP_UNSIGNED) == 0 && ctx->caller.kind != CALLER_MUSTER) {
+    if ((op->flags & (OP_UNSIGNED | OP_JUDGES)) == 0 && ctx->caller.kind != CALLER_MUSTER) {
         rc = hooks->authorize(ctx, action.data, resource_of(hooks, ctx, op, in), err);
     }
     if (rc == 0 && (op->flags & OP_WRITES) != 0 && !hooks->writable(hooks->data)) {

@@ -52,6 +52,7 @@ struct model_member {
 enum model_op_flags {
     OP_WRITES = 1 << 0,   /* Changes state: refused while the disk is nearly full. */
     OP_UNSIGNED = 1 << 1, /* Accepts requests without credentials. */
+    OP_JUDGES = 1 << 2,   /* Its handler asks hooks->authorize(), for each thing it is about. */
 };
 
 /* A handler: reads @in, changes state and ctx's change set together or neither, fills @out.

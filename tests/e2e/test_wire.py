@@ -244,6 +244,31 @@ def test_a_user_may_what_its_policies_say(sim):
     assert refused(client('iam').get_role, RoleName='nobody')[:2] == ('NoSuchEntity', 404)
 
 
+def test_each_table_of_a_batch_or_transaction_is_judged(sim):
+    table = f'arn:aws:dynamodb:{daemon.REGION}:{ACCOUNT}:table/mine'
+    _, client = make_user(sim, 'ben', policy('Allow', 'dynamodb:Batch*', table), policy('Allow', 'dynamodb:PutItem', table),
+                          policy('Allow', 'dynamodb:GetItem', table))
+    root, ben, key = sim.client('dynamodb'), client('dynamodb'), {'p': {'S': 'a'}}
+    for name in ('mine', 'other'):
+        root.create_table(TableName=name, BillingMode='PAY_PER_REQUEST', KeySchema=[{'AttributeName': 'p', 'KeyType': 'HASH'}],
+                          AttributeDefinitions=[{'AttributeName': 'p', 'AttributeType': 'S'}])
+        root.get_waiter('table_exists').wait(TableName=name, WaiterConfig={'Delay': 1})
+
+    def calls(names):
+        yield ben.batch_write_item, {'RequestItems': {name: [{'PutRequest': {'Item': key}}] for name in names}}
+        yield ben.batch_get_item, {'RequestItems': {name: {'Keys': [key]} for name in names}}
+        yield ben.transact_write_items, {'TransactItems': [{'Put': {'TableName': name, 'Item': key}} for name in names]}
+        yield ben.transact_get_items, {'TransactItems': [{'Get': {'TableName': name, 'Key': key}} for name in names]}
+    for names in (['mine'], [table]):
+        for call, arguments in calls(names):
+            call(**arguments)
+    for call, arguments in calls(['mine', 'other']):
+        code, _, text = refused(call, **arguments)
+        assert code == 'AccessDeniedException' and 'table/other' in text
+    code, _, text = refused(ben.transact_write_items, TransactItems=[{'Delete': {'TableName': 'mine', 'Key': key}}])
+    assert code == 'AccessDeniedException' and 'dynamodb:DeleteItem' in text  # Not TransactWriteItems.
+
+
 def test_keys_come_and_go(sim):
     iam = sim.client('iam')
     _, client = make_user(sim, 'keys')

@@ -247,6 +247,9 @@ int dynamodb_batch_get_item(struct ctx *ctx, const struct doc *in, struct doc *o
                          " satisfy constraint: Member must have length greater than or equal to"
                          " 1");
     }
+    for (size_t i = 0; i < doc_length(requests) && rc == 0; i++) {
+        rc = table_authorize(ctx, "dynamodb:BatchGetItem", doc_key(requests, i), err);
+    }
     batch.unprocessed = doc_set_map(out, M_UnprocessedKeys);
     for (size_t i = 0; i < doc_length(requests) && rc == 0; i++) {
         rc = batch_table(&batch, doc_key(requests, i), doc_element(requests, i), out, err);
@@ -298,8 +301,16 @@ static int transact_one(struct ctx *ctx, const struct doc *in, const struct doc 
 int dynamodb_transact_get_items(struct ctx *ctx, const struct doc *in, struct doc *out,
                                 struct error *err)
 {
-    int rc = items_freeze(ctx->control->store, err);
+    int rc = 0;
 
+    for (size_t i = 0; i < doc_count(in, M_TransactItems) && rc == 0; i++) {
+        const struct doc *get = doc_get(doc_at(in, M_TransactItems, i), M_Get);
+
+        rc = table_authorize(ctx, "dynamodb:GetItem", doc_text(get, M_TableName), err);
+    }
+    if (rc == 0) {
+        rc = items_freeze(ctx->control->store, err);
+    }
     if (rc != 0) {
         return rc;
     }

@@ -4,6 +4,7 @@
 #include "base/macros.h"
 #include "services/dynamodb/private.h"
 #include "store/record.h"
+#include "wire/server.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,15 @@ void table_close(struct table *table)
 const char *table_arn(struct ctx *ctx, const struct table *table)
 {
     return ctx_arn(ctx, "dynamodb", "table/%s", table->name);
+}
+
+int table_authorize(struct ctx *ctx, const char *action, struct slice name, struct error *err)
+{
+    const char *arn = slice_starts(name, SLICE_LIT("arn:"))
+                          ? arena_strdup(ctx->arena, name)
+                          : ctx_arn(ctx, "dynamodb", "table/%.*s", SLICE_ARG(name));
+
+    return ctx->control->hooks->authorize(ctx, action, arn, err);
 }
 
 const char *table_status(const struct table *table, int64_t now_ms)

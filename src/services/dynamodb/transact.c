@@ -330,17 +330,37 @@ static void done(struct item_job *job, const struct error *err)
     transaction_free(transaction);
 }
 
+static const struct {
+    int member;
+    enum write_type type;
+    const char *action;
+} kinds[] = {
+    {M_ConditionCheck, WRITE_CHECK,  "dynamodb:ConditionCheckItem"},
+    {M_Put,            WRITE_PUT,    "dynamodb:PutItem"           },
+    {M_Update,         WRITE_UPDATE, "dynamodb:UpdateItem"        },
+    {M_Delete,         WRITE_DELETE, "dynamodb:DeleteItem"        }
+};
+
+/* There is no permission for transactions: each part needs that of its own. */
+static int authorize(struct ctx *ctx, const struct doc *in, struct error *err)
+{
+    for (size_t i = 0; i < doc_count(in, M_TransactItems); i++) {
+        const struct doc *part = doc_at(in, M_TransactItems, i);
+
+        for (size_t k = 0; k < COUNT_OF(kinds); k++) {
+            const struct doc *what = doc_get(part, kinds[k].member);
+
+            if (what != NULL &&
+                table_authorize(ctx, kinds[k].action, doc_text(what, M_TableName), err) != 0) {
+                return err->code;
+            }
+        }
+    }
+    return 0;
+}
+
 static int read_part(struct transaction *transaction, const struct doc *part, struct error *err)
 {
-    static const struct {
-        int member;
-        enum write_type type;
-    } kinds[] = {
-        {M_ConditionCheck, WRITE_CHECK },
-        {M_Put,            WRITE_PUT   },
-        {M_Update,         WRITE_UPDATE},
-        {M_Delete,         WRITE_DELETE}
-    };
     struct write *write;
 
     for (size_t i = 0; i < COUNT_OF(kinds) && doc_length(part) == 1; i++) {
@@ -393,10 +413,14 @@ static int read_all(struct transaction *transaction, struct error *err)
 int dynamodb_transact_write_items(struct ctx *ctx, const struct doc *in, struct doc *out,
                                   struct error *err)
 {
-    struct transaction *transaction = mem_calloc(1, sizeof(*transaction));
+    struct transaction *transaction;
     bool repeated = false;
-    int rc;
+    int rc = authorize(ctx, in, err);
 
+    if (rc != 0) {
+        return rc;
+    }
+    transaction = mem_calloc(1, sizeof(*transaction));
     transaction->job = (struct item_job){.run = run, .done = done};
     transaction->ctx = ctx;
     transaction->in = in;
