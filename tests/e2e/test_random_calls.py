@@ -238,6 +238,8 @@ class Caller:
         if kind == 'map':
             return {self.text(shape.key, 'key'): self.value(shape.value, name, depth + 1)
                     for _ in range(self.random.choice([0, 1, 1, 2]))}
+        if name in ('MaxCount', 'DesiredCapacity'):  # The model makes thousands of instances, if asked; not here.
+            return self.random.choice(NUMBERS[:10])
         if kind in ('integer', 'long'):
             return self.random.choice(NUMBERS[:12] if self.chance(0.8) else NUMBERS)
         if kind in ('float', 'double'):

@@ -324,10 +324,8 @@ static int64_t disk_gib(const struct control *control, const struct ec2_instance
     const struct volume *volume;
     int64_t gib = 0;
 
-    for (size_t at = 0; (volume = thing_next(control, KIND_VOLUME, &at)) != NULL;) {
-        if (volume->instance != NULL && strcmp(volume->instance, instance->id) == 0) {
-            gib += volume->size_gib;
-        }
+    for (size_t i = 0; (volume = volume_of(control, instance->id, i)) != NULL; i++) {
+        gib += volume->size_gib;
     }
     return gib == 0 ? 8 : gib;
 }

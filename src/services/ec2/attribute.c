@@ -144,9 +144,8 @@ static int set_disks(struct ctx *ctx, const struct doc *in, const struct ec2_ins
         struct volume *volume;
         bool found = false;
 
-        for (size_t at = 0; (volume = thing_next(ctx->control, KIND_VOLUME, &at)) != NULL;) {
-            if (volume->instance != NULL && strcmp(volume->instance, instance->id) == 0 &&
-                slice_equal_z(doc_text(item, M_DeviceName), volume->device)) {
+        for (size_t j = 0; (volume = volume_of(ctx->control, instance->id, j)) != NULL; j++) {
+            if (slice_equal_z(doc_text(item, M_DeviceName), volume->device)) {
                 found = true;
                 volume->delete_on_termination = doc_bool_or(
                     doc_get(item, M_Ebs), M_DeleteOnTermination, volume->delete_on_termination);

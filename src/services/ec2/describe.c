@@ -18,13 +18,9 @@ void instance_mappings_fill(struct ctx *ctx, const struct ec2_instance *instance
     const struct volume *volume;
 
     doc_set_list(out, M_BlockDeviceMappings);
-    for (size_t at = 0; (volume = thing_next(ctx->control, KIND_VOLUME, &at)) != NULL;) {
-        struct doc *item, *ebs;
+    for (size_t i = 0; (volume = volume_of(ctx->control, instance->id, i)) != NULL; i++) {
+        struct doc *item = doc_add_struct(out, M_BlockDeviceMappings), *ebs;
 
-        if (volume->instance == NULL || strcmp(volume->instance, instance->id) != 0) {
-            continue;
-        }
-        item = doc_add_struct(out, M_BlockDeviceMappings);
         doc_set_z(item, M_DeviceName, volume->device);
         ebs = doc_set_struct(item, M_Ebs);
         doc_set_z(ebs, M_VolumeId, volume->id);
@@ -267,10 +263,8 @@ static void by_volume(struct ctx *ctx, const void *thing, struct match *match)
     const struct ec2_instance *instance = thing;
     const struct volume *volume;
 
-    for (size_t at = 0; (volume = thing_next(ctx->control, KIND_VOLUME, &at)) != NULL;) {
-        if (volume->instance != NULL && strcmp(volume->instance, instance->id) == 0) {
-            match_z(match, volume->id);
-        }
+    for (size_t i = 0; (volume = volume_of(ctx->control, instance->id, i)) != NULL; i++) {
+        match_z(match, volume->id);
     }
 }
 

@@ -161,14 +161,10 @@ static void map_volumes(struct ctx *ctx, const struct doc *in, struct image *ima
 {
     const struct volume *volume;
 
-    for (size_t at = 0; (volume = thing_next(ctx->control, KIND_VOLUME, &at)) != NULL;) {
+    for (size_t i = 0; (volume = volume_of(ctx->control, instance->id, i)) != NULL; i++) {
+        const struct snapshot *snapshot = make_snapshot(ctx, image, volume);
         struct mapping *mapping;
-        const struct snapshot *snapshot;
 
-        if (volume->instance == NULL || strcmp(volume->instance, instance->id) != 0) {
-            continue;
-        }
-        snapshot = make_snapshot(ctx, image, volume);
         tag_specs_apply(ctx, in, "snapshot", KIND_SNAPSHOT, snapshot->id);
         mapping = add_mapping(image);
         *mapping = (struct mapping){.device = mem_strdup(volume->device),

@@ -238,25 +238,14 @@ void instance_is_stopped(struct ctx *ctx, struct ec2_instance *instance)
 static void release(struct ctx *ctx, struct ec2_instance *instance)
 {
     struct ec2_interface *interface = instance_interface(ctx->control, instance);
-    struct volume *volume;
 
     drop_public_address(ctx, instance);
     if (interface != NULL) {
-        thing_drop(ctx, KIND_INTERFACE, interface);
+        interface_drop(ctx, interface);
     }
     text_replace(&instance->interface, NULL);
     text_replace(&instance->address, NULL);
-    for (size_t at = 0; (volume = thing_next(ctx->control, KIND_VOLUME, &at)) != NULL;) {
-        if (volume->instance == NULL || strcmp(volume->instance, instance->id) != 0) {
-            continue;
-        }
-        if (volume->delete_on_termination) {
-            thing_drop(ctx, KIND_VOLUME, volume);
-        } else {
-            text_replace(&volume->instance, NULL);
-            thing_put(ctx, KIND_VOLUME, volume);
-        }
-    }
+    volumes_release(ctx, instance->id);
 }
 
 void instance_is_gone(struct ctx *ctx, struct ec2_instance *instance, const char *reason)

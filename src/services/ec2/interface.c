@@ -32,16 +32,34 @@ void interface_add_group(struct ec2_interface *interface, const char *group)
     }
 }
 
+#define PLACE_BYTES (ID_BYTES + ADDRESS_TEXT_BYTES)
+
+/* "VPC ADDRESS" */
+static struct slice place_of(const char *vpc, const char *address, char text[PLACE_BYTES])
+{
+    return slice_of(text, (size_t)snprintf(text, PLACE_BYTES, "%s %s", vpc, address));
+}
+
+void interface_addressed(struct ec2 *ec2, struct ec2_interface *interface)
+{
+    char text[PLACE_BYTES];
+
+    map_put(&ec2->addresses, place_of(interface->vpc, interface->address, text), interface);
+}
+
+void interface_drop(struct ctx *ctx, struct ec2_interface *interface)
+{
+    char text[PLACE_BYTES];
+
+    map_remove(&ctx->control->ec2->addresses, place_of(interface->vpc, interface->address, text));
+    thing_drop(ctx, KIND_INTERFACE, interface);
+}
+
 static bool address_used(const struct control *control, const char *vpc, const char *address)
 {
-    const struct ec2_interface *interface;
+    char text[PLACE_BYTES];
 
-    for (size_t at = 0; (interface = thing_next(control, KIND_INTERFACE, &at)) != NULL;) {
-        if (strcmp(interface->vpc, vpc) == 0 && strcmp(interface->address, address) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return map_get(&control->ec2->addresses, place_of(vpc, address, text)) != NULL;
 }
 
 /* A random one, as on AWS, then the next that is free: an address is seldom used again at once. */
@@ -129,6 +147,7 @@ int interface_make(struct ctx *ctx, const struct ec2_subnet *subnet, const char 
     interface->attachment = mem_strdup(text);
     interface->created_ms = ctx->now_ms;
     thing_put(ctx, KIND_INTERFACE, interface);
+    interface_addressed(ctx->control->ec2, interface);
     *made = interface;
     return 0;
 }
@@ -218,7 +237,7 @@ void ec2_interface_drop(struct ctx *ctx, const char *id)
     if (interface != NULL) {
         const char *vpc = arena_strdup(ctx->arena, slice_z(interface->vpc));
 
-        thing_drop(ctx, KIND_INTERFACE, interface);
+        interface_drop(ctx, interface);
         act_vpc(ctx, vpc);
     }
 }

@@ -562,6 +562,7 @@ static void make_volumes(struct ctx *ctx, const struct plan *plan, const struct 
         volume->delete_on_termination = from->delete_on_termination;
         volume->encrypted = from->encrypted;
         thing_put(ctx, KIND_VOLUME, volume);
+        volume_attached(ctx->control->ec2, volume);
         tag_specs_apply(ctx, plan->in, "volume", KIND_VOLUME, volume->id);
     }
 }

@@ -170,6 +170,8 @@ struct cpu_sample;
 struct ec2 {
     struct control *control;
     struct map things[KINDS];
+    struct map attached;  /* struct attached by instance: volume.c */
+    struct map addresses; /* Interfaces by "VPC ADDRESS": interface.c */
     struct listener *listeners;
     size_t listeners_count, listeners_room;
     ec2_warming_fn *warming;
@@ -330,6 +332,10 @@ int64_t subnet_free_count(const struct control *control, const struct ec2_subnet
 int interface_make(struct ctx *ctx, const struct ec2_subnet *subnet, const char *address,
                    struct ec2_interface **made, struct error *err);
 bool interface_in_group(const struct ec2_interface *interface, const char *group);
+/* Its address is taken: of one that is loaded. */
+void interface_addressed(struct ec2 *ec2, struct ec2_interface *interface);
+/* It goes, and its address is free. */
+void interface_drop(struct ctx *ctx, struct ec2_interface *interface);
 void interface_add_group(struct ec2_interface *interface, const char *group);
 /* A free address of x; NULL when all are taken. */
 const char *public_address_free(struct ctx *ctx);
@@ -415,6 +421,14 @@ void janitor_run(struct ctx *ctx, void *ec2);
 /* describe.c */
 void reservation_fill(struct ctx *ctx, const char *reservation, struct doc *out);
 void metadata_options_fill(const struct ec2_instance *instance, struct doc *options);
+/* volume.c: an instance's volumes, by index; NULL beyond the last. */
+struct volume *volume_of(const struct control *control, const char *instance, size_t index);
+/* A new or loaded one, to the instance that it names. */
+void volume_attached(struct ec2 *ec2, struct volume *volume);
+/* The instance is gone: they go with it, or are available. */
+void volumes_release(struct ctx *ctx, const char *instance);
+void volumes_close(struct ec2 *ec2);
+
 /* AttachTime and so on of its volumes. */
 void instance_mappings_fill(struct ctx *ctx, const struct ec2_instance *instance, struct doc *out);
 

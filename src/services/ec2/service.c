@@ -26,6 +26,11 @@ static int load(struct control *control, struct slice kind, struct slice id, str
                 return rc;
             }
             map_put(&control->ec2->things[i], id, thing);
+            if (i == KIND_VOLUME) {
+                volume_attached(control->ec2, thing);
+            } else if (i == KIND_INTERFACE) {
+                interface_addressed(control->ec2, thing);
+            }
             return 0;
         }
     }
@@ -65,6 +70,8 @@ static void close_service(struct control *control)
         }
         map_close(&ec2->things[kind]);
     }
+    volumes_close(ec2);
+    map_close(&ec2->addresses);
     free(ec2->listeners);
     free(ec2);
     control->ec2 = NULL;

@@ -2,7 +2,72 @@
  * there. All of an instance's data lies on its own disk. */
 #include "services/ec2/private.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+/* Which volumes an instance has, in the order in which it got them. */
+struct attached {
+    struct volume **list;
+    size_t count, room;
+};
+
+struct volume *volume_of(const struct control *control, const char *instance, size_t index)
+{
+    const struct attached *attached = map_get_z(&control->ec2->attached, instance);
+
+    return attached != NULL && index < attached->count ? attached->list[index] : NULL;
+}
+
+void volume_attached(struct ec2 *ec2, struct volume *volume)
+{
+    struct attached *attached;
+
+    if (volume->instance == NULL) {
+        return;
+    }
+    attached = map_get_z(&ec2->attached, volume->instance);
+    if (attached == NULL) {
+        attached = mem_calloc(1, sizeof(*attached));
+        map_put(&ec2->attached, slice_z(volume->instance), attached);
+    }
+    attached->list = mem_grow(attached->list, attached->count, &attached->room, sizeof(volume));
+    attached->list[attached->count++] = volume;
+}
+
+static void attached_free(struct attached *attached)
+{
+    free(attached->list);
+    free(attached);
+}
+
+void volumes_release(struct ctx *ctx, const char *instance)
+{
+    struct attached *attached = map_remove(&ctx->control->ec2->attached, slice_z(instance));
+
+    for (size_t i = 0; attached != NULL && i < attached->count; i++) {
+        struct volume *volume = attached->list[i];
+
+        if (volume->delete_on_termination) {
+            thing_drop(ctx, KIND_VOLUME, volume);
+        } else {
+            text_replace(&volume->instance, NULL);
+            thing_put(ctx, KIND_VOLUME, volume);
+        }
+    }
+    if (attached != NULL) {
+        attached_free(attached);
+    }
+}
+
+void volumes_close(struct ec2 *ec2)
+{
+    struct attached *attached;
+
+    for (size_t at = 0; (attached = map_next(&ec2->attached, &at)) != NULL;) {
+        attached_free(attached);
+    }
+    map_close(&ec2->attached);
+}
 
 static void fill(struct ctx *ctx, const void *thing, struct doc *out)
 {
