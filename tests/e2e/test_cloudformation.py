@@ -262,6 +262,39 @@ def test_what_failed_and_stayed_can_be_rolled_back(cloudformation):
             cloudformation.list_stack_resources(StackName='fails')['StackResourceSummaries']] == ['Vpc']
 
 
+def test_what_a_rollback_deleted_is_not_deleted_again(fast_sim, cloudformation):
+    """Its name may be another's by then."""
+    dynamodb = fast_sim.client('dynamodb')
+    table = {'TableName': 'reborn', 'BillingMode': 'PAY_PER_REQUEST',
+             'KeySchema': [{'AttributeName': 'p', 'KeyType': 'HASH'}],
+             'AttributeDefinitions': [{'AttributeName': 'p', 'AttributeType': 'S'}]}
+    cloudformation.create_stack(StackName='reborn', TemplateBody=json.dumps({'Resources': {
+        'Table': {'Type': 'AWS::DynamoDB::Table', 'Properties': table},
+        'Fails': {'Type': 'AWS::EC2::VPC', 'DependsOn': 'Table', 'Properties': {'CidrBlock': '10.0.0.0/8'}}}}))
+    settles(cloudformation, 'reborn', 'ROLLBACK_COMPLETE')
+    daemon.wait(lambda: 'reborn' not in dynamodb.list_tables()['TableNames'], 'the table to go')
+    dynamodb.create_table(**table)
+    dynamodb.get_waiter('table_exists').wait(TableName='reborn', WaiterConfig={'Delay': 1})
+    cloudformation.delete_stack(StackName='reborn')
+    daemon.wait(lambda: 'reborn' not in [row['StackName'] for row in cloudformation.describe_stacks()['Stacks']],
+                'its end')
+    assert dynamodb.describe_table(TableName='reborn')['Table']['TableStatus'] == 'ACTIVE'
+    dynamodb.delete_table(TableName='reborn')
+
+
+def test_what_is_no_resource_is_refused_and_what_failed_half_made_goes(fast_sim, cloudformation):
+    refused(cloudformation.create_stack, 'ValidationError', 'must contain a Type member', StackName='none',
+            **template(Empty={'Type': ''}))
+    trust = {'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Action': 'sts:AssumeRole',
+                                                     'Principal': {'Service': 'ec2.amazonaws.com'}}]}
+    for name, properties in (('inline', {'Policies': [{}]}), ('managed', {
+            'ManagedPolicyArns': ['arn:aws:iam::aws:policy/AmazonEC2ReadOnlyAccess', 'arn:aws:iam::aws:policy/None', 7]})):
+        cloudformation.create_stack(StackName=name, Capabilities=['CAPABILITY_IAM'], **template(
+            Role={'Type': 'AWS::IAM::Role', 'Properties': {'AssumeRolePolicyDocument': trust, **properties}}))
+        settles(cloudformation, name, 'ROLLBACK_COMPLETE')
+    assert fast_sim.client('iam').list_roles()['Roles'] == []
+
+
 def test_a_rollback_that_failed_goes_on_without_what_holds_it(fast_sim, cloudformation):
     cloudformation.create_stack(StackName='holds', **template(Gateway=GATEWAY, Vpc=VPC))
     settles(cloudformation, 'holds', 'CREATE_COMPLETE')

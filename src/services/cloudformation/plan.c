@@ -97,7 +97,7 @@ static int check_resource(const char *logical, json_t *resource, struct buf *unk
                          "Template format error: [/Resources/%s] resource definition is malformed",
                          logical);
     }
-    if (type == NULL) {
+    if (type == NULL || type[0] == '\0') {
         return error_api(
             err, "ValidationError",
             "Template format error: [/Resources/%s] Every Resources object must contain "

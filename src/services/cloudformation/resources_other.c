@@ -174,11 +174,15 @@ static int drop_inline(struct resource_call *call, json_t *properties, struct er
 
     json_array_foreach(policies, index, policy)
     {
-        int rc = resource_call(call, "iam", "DeleteRolePolicy",
-                               json_pack("{s:s, s:O}", "RoleName", call->physical, "PolicyName",
-                                         json_object_get(policy, "PolicyName")),
-                               NULL, err);
+        json_t *name = json_object_get(policy, "PolicyName");
+        int rc;
 
+        if (!json_is_string(name)) {
+            continue; /* It was never made. */
+        }
+        rc = resource_call(
+            call, "iam", "DeleteRolePolicy",
+            json_pack("{s:s, s:O}", "RoleName", call->physical, "PolicyName", name), NULL, err);
         if (rc != 0 && strcmp(err->aws_code, "NoSuchEntity") != 0) {
             return rc;
         }
@@ -223,17 +227,22 @@ static int role_update(struct resource_call *call, struct error *err)
     return rc;
 }
 
+/* What was never attached, for its creation failed, cannot be taken away; DeleteRole names what is
+ * left. */
 static int role_delete(struct resource_call *call, struct error *err)
 {
+    json_t *arns = json_object_get(call->properties, "ManagedPolicyArns"), *arn;
+    size_t index;
     int rc = drop_inline(call, call->properties, err);
 
-    if (rc == 0) {
-        rc = attach_managed(call, call->physical,
-                            json_object_get(call->properties, "ManagedPolicyArns"),
-                            "DetachRolePolicy", err);
-    }
     if (rc != 0 && strcmp(err->aws_code, "NoSuchEntity") != 0) {
         return rc;
+    }
+    json_array_foreach(arns, index, arn)
+    {
+        resource_call(call, "iam", "DetachRolePolicy",
+                      json_pack("{s:s, s:O}", "RoleName", call->physical, "PolicyArn", arn), NULL,
+                      NULL);
     }
     return resource_call(call, "iam", "DeleteRole", json_pack("{s:s}", "RoleName", call->physical),
                          NULL, err);
@@ -292,12 +301,8 @@ static int profile_update(struct resource_call *call, struct error *err)
 
 static int profile_delete(struct resource_call *call, struct error *err)
 {
-    int rc = profile_roles(call, call->physical, json_object_get(call->properties, "Roles"),
-                           "RemoveRoleFromInstanceProfile", err);
-
-    if (rc != 0 && strcmp(err->aws_code, "NoSuchEntity") != 0) {
-        return rc;
-    }
+    profile_roles(call, call->physical, json_object_get(call->properties, "Roles"),
+                  "RemoveRoleFromInstanceProfile", NULL);
     return resource_call(call, "iam", "DeleteInstanceProfile",
                          json_pack("{s:s}", "InstanceProfileName", call->physical), NULL, err);
 }

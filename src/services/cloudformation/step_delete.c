@@ -26,7 +26,7 @@ static bool depended_on(const struct stack *stack, const struct stack_resource *
 static bool means_gone(const struct error *err)
 {
     static const char *const parts[] = {"NotFound", "NoSuchEntity", "Gateway.NotAttached",
-                                        "not found", "does not exist"};
+                                        "not found", "does not exist", "No policy found"};
 
     if (err->code == ERR_NOT_FOUND) {
         return true;
@@ -70,17 +70,22 @@ static bool kept(const struct stack *stack, const struct stack_resource *resourc
     return resource->retain && stack->status != STACK_ROLLBACK_IN_PROGRESS;
 }
 
-/* Ask for the deletion; "not yet" is asked again at the next step. */
+static bool status_is(const struct stack_resource *resource, const char *status)
+{
+    return resource->status != NULL && strcmp(resource->status, status) == 0;
+}
+
+/* Ask for the deletion; "not yet" is asked again at the next step. What an earlier rollback or
+ * deletion deleted is left alone: its name may be another's by now. */
 static void start_delete(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
 {
     const struct resource_row *row = resource_row_find(resource->type);
     struct resource_call call;
     struct error err = {0};
-    bool first =
-        strcmp(resource->status == NULL ? "" : resource->status, "DELETE_IN_PROGRESS") != 0;
+    bool first = !status_is(resource, "DELETE_IN_PROGRESS");
     int rc;
 
-    if (resource->physical == NULL || row == NULL) {
+    if (resource->physical == NULL || row == NULL || status_is(resource, "DELETE_COMPLETE")) {
         step_set_phase(ctx, resource, PHASE_DONE);
         return;
     }
