@@ -287,12 +287,29 @@ def test_what_is_no_resource_is_refused_and_what_failed_half_made_goes(fast_sim,
             **template(Empty={'Type': ''}))
     trust = {'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Action': 'sts:AssumeRole',
                                                      'Principal': {'Service': 'ec2.amazonaws.com'}}]}
-    for name, properties in (('inline', {'Policies': [{}]}), ('managed', {
+    for name, properties in (('inline', {'Policies': [{'PolicyName': ''}, {}]}), ('managed', {
             'ManagedPolicyArns': ['arn:aws:iam::aws:policy/AmazonEC2ReadOnlyAccess', 'arn:aws:iam::aws:policy/None', 7]})):
         cloudformation.create_stack(StackName=name, Capabilities=['CAPABILITY_IAM'], **template(
             Role={'Type': 'AWS::IAM::Role', 'Properties': {'AssumeRolePolicyDocument': trust, **properties}}))
         settles(cloudformation, name, 'ROLLBACK_COMPLETE')
     assert fast_sim.client('iam').list_roles()['Roles'] == []
+
+
+def test_a_bad_rule_of_a_security_group_is_rolled_back(fast_sim, cloudformation):
+    def group(*ports):
+        return template(Vpc=VPC, Group={'Type': 'AWS::EC2::SecurityGroup', 'Properties': {
+            'GroupDescription': 'd', 'VpcId': {'Ref': 'Vpc'}, 'SecurityGroupIngress': [
+                {'IpProtocol': 'tcp', 'FromPort': port, 'ToPort': port, 'CidrIp': '10.0.0.0/8'} for port in ports]}})
+    cloudformation.create_stack(StackName='rules', **group(80, 81))
+    settles(cloudformation, 'rules', 'CREATE_COMPLETE')
+    id = cloudformation.describe_stack_resource(
+        StackName='rules', LogicalResourceId='Group')['StackResourceDetail']['PhysicalResourceId']
+    for bad in ((82, 99999), (99999, 82), (80, 'http'), ('http',)):
+        cloudformation.update_stack(StackName='rules', **group(*bad))
+        settles(cloudformation, 'rules', 'UPDATE_ROLLBACK_COMPLETE')
+        [found] = fast_sim.client('ec2').describe_security_groups(GroupIds=[id])['SecurityGroups']
+        assert sorted(rule['FromPort'] for rule in found['IpPermissions']) == [80, 81], bad
+    cloudformation.delete_stack(StackName='rules')
 
 
 def test_a_rollback_that_failed_goes_on_without_what_holds_it(fast_sim, cloudformation):

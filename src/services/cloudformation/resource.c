@@ -288,6 +288,23 @@ int resource_call(struct resource_call *call, const char *service_name, const ch
     return rc;
 }
 
+int resource_change(struct resource_call *call, const char *service, const char *action, json_t *in,
+                    struct error *err)
+{
+    static const char *const codes[] = {"Invalid", "Missing", "ValidationError", "NoSuchEntity"};
+    int rc = resource_call(call, service, action, in, NULL, err);
+
+    if (call->stack->status != STACK_UPDATE_ROLLBACK_IN_PROGRESS) {
+        return rc;
+    }
+    for (size_t i = 0; rc != 0 && i < COUNT_OF(codes); i++) {
+        if (slice_starts(slice_z(err->aws_code), slice_z(codes[i]))) {
+            rc = 0;
+        }
+    }
+    return rc;
+}
+
 /* Properties. */
 
 static bool named(const char *names, const char *name)
@@ -439,8 +456,8 @@ int resource_retag(struct resource_call *call, const char *service, const char *
                            NULL, err);
     }
     if (rc == 0 && json_array_size(gone) > 0) {
-        rc = resource_call(call, service, remove,
-                           json_pack("{s:O, s:O}", member, target, "TagKeys", gone), NULL, err);
+        rc = resource_change(call, service, remove,
+                             json_pack("{s:O, s:O}", member, target, "TagKeys", gone), err);
     }
     json_decref(gone);
     json_decref(target);

@@ -45,6 +45,10 @@ const char *const *resource_zones(const struct control *control);
  * action does not have is an error: "Encountered unsupported property X". */
 int resource_call(struct resource_call *call, const char *service, const char *action, json_t *in,
                   json_t **out, struct error *err);
+/* The same, for one thing that an update adds or takes away: while it is rolled back, what it had
+ * not come to do, or could not, needs not be undone. */
+int resource_change(struct resource_call *call, const char *service, const char *action, json_t *in,
+                    struct error *err);
 
 /* A new object with those of the properties, named "A,B,C", that are there. */
 json_t *resource_pick(const struct resource_call *call, const char *names);

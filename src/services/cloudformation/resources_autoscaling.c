@@ -98,8 +98,8 @@ static int group_retag(struct resource_call *call, struct error *err)
     }
     json_decref(gone);
     if (rc == 0 && json_array_size(tags) > 0) {
-        rc = resource_call(call, "autoscaling", "DeleteTags", json_pack("{s:O}", "Tags", tags),
-                           NULL, err);
+        rc = resource_change(call, "autoscaling", "DeleteTags", json_pack("{s:O}", "Tags", tags),
+                             err);
     }
     json_decref(tags);
     return rc;
@@ -120,10 +120,10 @@ static int group_update(struct resource_call *call, struct error *err)
         json_t *now = json_object_get(call->properties, "TargetGroupARNs");
 
         if (json_array_size(before) > 0) {
-            rc = resource_call(call, "autoscaling", "DetachLoadBalancerTargetGroups",
-                               json_pack("{s:s, s:O}", "AutoScalingGroupName", call->physical,
-                                         "TargetGroupARNs", before),
-                               NULL, err);
+            rc = resource_change(call, "autoscaling", "DetachLoadBalancerTargetGroups",
+                                 json_pack("{s:s, s:O}", "AutoScalingGroupName", call->physical,
+                                           "TargetGroupARNs", before),
+                                 err);
         }
         if (rc == 0 && json_array_size(now) > 0) {
             rc = resource_call(call, "autoscaling", "AttachLoadBalancerTargetGroups",

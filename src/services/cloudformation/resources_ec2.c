@@ -53,9 +53,9 @@ static int retag(struct resource_call *call, struct error *err)
         }
     }
     if (json_array_size(gone) > 0) {
-        rc = resource_call(call, "ec2", "DeleteTags",
-                           json_pack("{s:[s], s:O}", "Resources", call->physical, "Tags", gone),
-                           NULL, err);
+        rc = resource_change(call, "ec2", "DeleteTags",
+                             json_pack("{s:[s], s:O}", "Resources", call->physical, "Tags", gone),
+                             err);
     }
     json_decref(gone);
     if (rc == 0 && json_array_size(now) > 0) {
@@ -421,6 +421,27 @@ static json_t *rules_only_in(json_t *list, json_t *other)
     return only;
 }
 
+/* One by one: a rollback finds some done and some not. */
+static int change_each(struct resource_call *call, const char *action, json_t *rules,
+                       struct error *err)
+{
+    json_t *rule;
+    size_t index;
+    int rc = 0;
+
+    json_array_foreach(rules, index, rule)
+    {
+        rc = resource_change(call, "ec2", action,
+                             json_pack("{s:s, s:[o]}", "GroupId", call->physical, "IpPermissions",
+                                       permission(rule)),
+                             err);
+        if (rc != 0) {
+            break;
+        }
+    }
+    return rc;
+}
+
 static int group_update(struct resource_call *call, struct error *err)
 {
     static const struct {
@@ -436,9 +457,9 @@ static int group_update(struct resource_call *call, struct error *err)
         json_t *before = json_object_get(call->previous, directions[i].property);
         json_t *gone = rules_only_in(before, now), *added = rules_only_in(now, before);
 
-        rc = change_rules(call, call->physical, directions[i].revoke, gone, err);
+        rc = change_each(call, directions[i].revoke, gone, err);
         if (rc == 0) {
-            rc = change_rules(call, call->physical, directions[i].authorize, added, err);
+            rc = change_each(call, directions[i].authorize, added, err);
         }
         json_decref(gone);
         json_decref(added);

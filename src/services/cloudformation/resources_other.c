@@ -130,8 +130,8 @@ static int attach_managed(struct resource_call *call, const char *role, json_t *
     json_array_foreach(arns, index, arn)
     {
         int rc =
-            resource_call(call, "iam", action,
-                          json_pack("{s:s, s:O}", "RoleName", role, "PolicyArn", arn), NULL, err);
+            resource_change(call, "iam", action,
+                            json_pack("{s:s, s:O}", "RoleName", role, "PolicyArn", arn), err);
 
         if (rc != 0) {
             return rc;
@@ -174,16 +174,14 @@ static int drop_inline(struct resource_call *call, json_t *properties, struct er
 
     json_array_foreach(policies, index, policy)
     {
-        json_t *name = json_object_get(policy, "PolicyName");
-        int rc;
+        int rc = resource_call(call, "iam", "DeleteRolePolicy",
+                               json_pack("{s:s, s:O}", "RoleName", call->physical, "PolicyName",
+                                         json_object_get(policy, "PolicyName")),
+                               NULL, err);
 
-        if (!json_is_string(name)) {
-            continue; /* It was never made. */
-        }
-        rc = resource_call(
-            call, "iam", "DeleteRolePolicy",
-            json_pack("{s:s, s:O}", "RoleName", call->physical, "PolicyName", name), NULL, err);
-        if (rc != 0 && strcmp(err->aws_code, "NoSuchEntity") != 0) {
+        /* One that is no policy's was never made. */
+        if (rc != 0 && strcmp(err->aws_code, "NoSuchEntity") != 0 &&
+            strcmp(err->aws_code, "ValidationError") != 0) {
             return rc;
         }
     }
