@@ -256,9 +256,9 @@ static int profile_roles(struct resource_call *call, const char *profile, json_t
 
     json_array_foreach(roles, index, role)
     {
-        int rc = resource_call(
+        int rc = resource_change(
             call, "iam", action,
-            json_pack("{s:s, s:O}", "InstanceProfileName", profile, "RoleName", role), NULL, err);
+            json_pack("{s:s, s:O}", "InstanceProfileName", profile, "RoleName", role), err);
 
         if (rc != 0) {
             return rc;
