@@ -1,23 +1,32 @@
 #include "base/error.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-/* vsnprintf() may have cut a character of several bytes in two. */
-static void cut_whole(char *message)
+/* A text may have been cut in the midst of a character, by vsnprintf() or by who quotes it; an answer
+ * is UTF-8 all the same. */
+static void mend(char *message)
 {
-    size_t bytes = strlen(message), start = bytes;
+    size_t bytes = strlen(message);
 
-    if (bytes + 1 < ERROR_MESSAGE_BYTES) {
+    if (text_is_utf8(slice_of(message, bytes))) {
         return;
     }
-    while (start > 0 && ((unsigned char)message[start - 1] & 0xc0) == 0x80) {
-        start--;
-    }
-    if (start > 0 && (unsigned char)message[start - 1] >= 0xc0) {
-        message[start - 1] = '\0';
+    for (size_t at = 0; at < bytes;) {
+        size_t whole = 1;
+
+        while (whole < 4 && !text_is_utf8(slice_sub(slice_of(message, bytes), at, whole))) {
+            whole++;
+        }
+        if (text_is_utf8(slice_sub(slice_of(message, bytes), at, whole))) {
+            at += whole;
+        } else {
+            message[at++] = '?';
+        }
     }
 }
 
@@ -31,7 +40,7 @@ static void PRINTF_LIKE(5, 0) fill(struct error *err, enum error_code code, int 
     err->http_status = http_status;
     snprintf(err->aws_code, sizeof(err->aws_code), "%s", aws_code);
     vsnprintf(err->message, sizeof(err->message), format, args);
-    cut_whole(err->message);
+    mend(err->message);
 }
 
 int error_set(struct error *err, enum error_code code, const char *format, ...)

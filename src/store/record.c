@@ -1,6 +1,7 @@
 #include "store/record.h"
 
 #include "base/alloc.h"
+#include "base/json.h"
 #include "base/macros.h"
 #include "base/text.h"
 
@@ -133,17 +134,11 @@ json_t *record_json(const struct record *record, const void *thing)
     return object;
 }
 
-static int append(const char *text, size_t bytes, void *data)
-{
-    buf_add(data, slice_of(text, bytes));
-    return 0;
-}
-
 void record_save(const struct record *record, const void *thing, struct buf *json)
 {
     json_t *object = record_json(record, thing);
 
-    ASSERT(json_dump_callback(object, append, json, JSON_COMPACT | JSON_REAL_PRECISION(17)) == 0);
+    json_to_buf(object, json);
     json_decref(object);
 }
 

@@ -6,9 +6,7 @@ botocore cannot read, a call that takes long or a daemon that ends is a failure;
 what was stored. The seed is printed; MUSTER_SEED=N MUSTER_CALLS=N repeats a run.
 """
 import collections
-import copy
 import datetime
-import json
 import os
 import random
 import re
@@ -194,6 +192,8 @@ class Caller:
         self.seen = collections.defaultdict(lambda: collections.deque(maxlen=40))
         known = dict(known_operations())
         self.clients = {name: muster.client(name, parameter_validation=False, read_timeout=20) for name in SERVICES}
+        for client in self.clients.values():
+            client.meta.events.register('before-send', self.on_send)
         self.operations = []
         for name, client in self.clients.items():
             operations = [(name, client.meta.service_model.operation_model(one))
@@ -338,22 +338,23 @@ class Caller:
         service, operation = self.random.choice(self.good_ones if self.chance(0.7) else self.operations)
         self.call(service, operation, self.parameters(service, operation))
 
+    def on_send(self, **_):
+        self.sent = True
+
     def call(self, service, operation, parameters):
-        client, begin = self.clients[service], time.monotonic()
+        client, begin, self.sent = self.clients[service], time.monotonic(), False
         said = f'{service} {operation.name} {parameters}'[:3000]
         try:
             answer = client._make_api_call(operation.name, parameters)
-            status = answer.pop('ResponseMetadata')['HTTPStatusCode']
+            del answer['ResponseMetadata']
             self.keep(answer, operation.name in GOOD[service])
             self.succeeded[service] += 1
         except botocore.exceptions.ClientError as error:
             status = error.response['ResponseMetadata']['HTTPStatusCode']
-            code = error.response['Error']['Code']
-            assert code and status < 500, f'{said}: {error}'
-        except (botocore.exceptions.ParamValidationError, botocore.exceptions.ConnectionClosedError, AttributeError, TypeError,
-                ValueError, KeyError) as error:
-            # Not sent, or not understood by botocore; a connection that is closed is looked into.
-            assert not isinstance(error, botocore.exceptions.ConnectionClosedError), f'{said}: {error}'
+            assert error.response['Error']['Code'] and status < 500, f'{said}: {error}'
+        except Exception as error:
+            # botocore could not write it down; an answer that it cannot read, or none, is musterd's fault.
+            assert not self.sent, f'{said}: {type(error)} {error}'
         assert time.monotonic() - begin < 10, f'{said}: took {time.monotonic() - begin:.1f} s'
 
 
@@ -373,96 +374,4 @@ def test_any_call_is_answered(tmp_path):
         assert muster.process.returncode == 0, muster.log_lines(60)  # A leak, too.
         muster.start()
         assert muster.client('sts').get_caller_identity()['Account']
-        assert 'runtime error' not in muster.log.read_text(errors='replace')
-
-
-JUNK = [None, '', 0, -1, True, [], {}, 'x' * 5000, [[]], {'a': {}}, '10.0.0.0/16', 65536, 2 ** 63, 1.5, '1e400', 'null', 'ä€🗳',
-        {'Ref': 'AWS::NoValue'}, {'Ref': 'AWS::Region'}, {'Ref': 'None'}, {'Fn::GetAtt': ['LoadBalancer', 'None']},
-        {'Fn::Select': [9, ['a']]}, {'Fn::Sub': '${AWS::StackName}'}, {'Fn::Join': ['', [1, {'a': 1}]]},
-        {'Fn::If': ['None', 1, 2]}, {'Fn::GetAZs': ''}]
-
-
-def parsed(text):
-    """A template's YAML with its short forms of functions written out."""
-    import yaml  # The newest clients come without it.
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    def function(loader, name, node):
-        value = (loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else loader.construct_sequence(node, deep=True)
-                 if isinstance(node, yaml.SequenceNode) else loader.construct_mapping(node, deep=True))
-        return {name if name in ('Ref', 'Condition') else f'Fn::{name}': value.split('.', 1) if name == 'GetAtt' else value}
-    Loader.add_multi_constructor('!', function)
-    return json.loads(json.dumps(yaml.load(text, Loader), default=str))
-
-
-def paths(tree, to=()):
-    """To everything in a template."""
-    if isinstance(tree, (dict, list)):
-        for key in tree if isinstance(tree, dict) else range(len(tree)):
-            yield (*to, key)
-            yield from paths(tree[key], (*to, key))
-
-
-def changed(pick, template):
-    """A copy with something left out, put for another thing, or added."""
-    template = copy.deepcopy(template)
-    for _ in range(pick.choice([1, 1, 1, 2, 3])):
-        path = pick.choice([path for path in paths(template) if len(path) > 1 and path[0] == 'Resources'])
-        node = template
-        for key in path[:-1]:
-            node = node[key]
-        what = pick.random()
-        if what < 0.25:
-            del node[path[-1]]
-        elif what < 0.85:
-            node[path[-1]] = copy.deepcopy(pick.choice(JUNK))
-        elif isinstance(node, list):
-            node.append(copy.deepcopy(pick.choice(JUNK)))
-        else:
-            node[pick.choice(['Other', 'Tags', 'Type', 'Properties', 'DependsOn', 'DeletionPolicy'])] = copy.deepcopy(
-                pick.choice(JUNK))
-    return template
-
-
-@pytest.mark.random
-def test_any_template_settles(tmp_path):
-    """The candidates stack, a little changed: made or updated, rolled back, deleted."""
-    rounds, seed = int(os.environ.get('MUSTER_TEMPLATES', 100)), int(os.environ.get('MUSTER_SEED', 1))
-    print(f'MUSTER_SEED={seed} MUSTER_TEMPLATES={rounds}')
-    whole = parsed((daemon.ROOT / 'deploy/stack.yaml').read_text())
-    pick, outcomes, name = random.Random(seed), collections.Counter(), 'one'
-    parameters = [{'ParameterKey': key, 'ParameterValue': value} for key, value in (
-        ('ImageId', 'ami-0deb1a12000000000'), ('MinSize', '1'), ('DesiredCapacity', '1'))]
-    for muster in daemon.fresh(tmp_path, ['--compute', 'sim', '--time-scale', '100']):
-        cloudformation = muster.client('cloudformation')
-
-        def status():
-            assert muster.process.poll() is None, muster.log_lines(40)
-            rows = [row['StackStatus'] for row in cloudformation.describe_stacks()['Stacks'] if row['StackName'] == name]
-            # What an update replaced and instances still use is given ten minutes to go.
-            settled = not rows or not rows[0].endswith('_IN_PROGRESS') or 'CLEANUP' in rows[0]
-            return (rows or ['GONE'])[0] if settled else None
-        for at in range(rounds):
-            before = daemon.wait(status, f'the stack to settle in round {at}', every=0.05)
-            if 'CLEANUP' in before:
-                name = f'stack-{at}'
-                continue
-            request = {'StackName': name, 'TemplateBody': json.dumps(changed(pick, whole)), 'Parameters': parameters,
-                       'Capabilities': ['CAPABILITY_IAM']}
-            try:
-                (cloudformation.create_stack if before == 'GONE' else cloudformation.update_stack)(**request)
-            except botocore.exceptions.ClientError as error:
-                assert error.response['ResponseMetadata']['HTTPStatusCode'] < 500, f'round {at}: {error}'
-            after = daemon.wait(status, f'the stack to settle in round {at}', every=0.05)
-            outcomes[after] += 1
-            if after == 'ROLLBACK_COMPLETE' or not after.endswith('_COMPLETE') and after != 'GONE' or pick.random() < 0.1:
-                cloudformation.delete_stack(StackName=name)
-                outcomes[f'then {daemon.wait(status, "the end", every=0.05)}'] += 1
-        print(dict(outcomes))
-        assert outcomes['UPDATE_ROLLBACK_COMPLETE'] > 0 and outcomes['then GONE'] > 0, outcomes
-        assert not [one for one in outcomes if one.endswith('ROLLBACK_FAILED') or one.endswith('DELETE_FAILED')], outcomes
-        muster.stop()
-        assert muster.process.returncode == 0, muster.log_lines(60)
         assert 'runtime error' not in muster.log.read_text(errors='replace')

@@ -263,6 +263,7 @@ static void projections_follow_the_table(void **state)
                  " keyword: name"                                                            },
         {"a,",                 "Invalid ProjectionExpression: Syntax error; token: \"<EOF>\", near: \",\""   },
         {"a b",                "Invalid ProjectionExpression: Syntax error; token: \"b\", near: \"a b\""     },
+        {"a,\xc3\xa4",         "Invalid ProjectionExpression: Syntax error; token: \"\xc3\xa4\", near: \",\xc3\xa4\""},
     };
     json_t *item = parse(item_text);
 

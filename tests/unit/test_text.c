@@ -118,10 +118,28 @@ static void utf8_is_well_formed_or_refused(void **state)
     }
 }
 
+/* Whoever cuts a text for a message may cut it in the midst of a character. */
+static void messages_are_utf8(void **state)
+{
+    struct error err = {0};
+    char longest[ERROR_MESSAGE_BYTES];
+
+    (void)state;
+    error_set(&err, ERR_INVALID, "%.1s, %.3s%s", "\xc3\xa4", "\xf0\x9f\x97\xb3", "\xe2\x82\xac");
+    check_text("cut, cut and whole", "?, ???\xe2\x82\xac", slice_z(err.message));
+    memset(longest, 'x', sizeof(longest));
+    longest[sizeof(longest) - 1] = '\0';
+    longest[sizeof(longest) - 2] = '\xc3';
+    error_set(&err, ERR_INVALID, "%s\xa4", longest);
+    longest[sizeof(longest) - 2] = '?';
+    check_text("cut at the end of the room", longest, slice_z(err.message));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_follow_the_table),
+        cmocka_unit_test(messages_are_utf8),
         cmocka_unit_test(doubles_print_as_they_were_read),
         cmocka_unit_test(base64_follows_rfc_4648),
         cmocka_unit_test(percent_coding_is_strict),

@@ -230,6 +230,7 @@ static int role_update(struct resource_call *call, struct error *err)
 static int role_delete(struct resource_call *call, struct error *err)
 {
     json_t *arns = json_object_get(call->properties, "ManagedPolicyArns"), *arn;
+    struct error ignored = {0};
     size_t index;
     int rc = drop_inline(call, call->properties, err);
 
@@ -240,7 +241,7 @@ static int role_delete(struct resource_call *call, struct error *err)
     {
         resource_call(call, "iam", "DetachRolePolicy",
                       json_pack("{s:s, s:O}", "RoleName", call->physical, "PolicyArn", arn), NULL,
-                      NULL);
+                      &ignored);
     }
     return resource_call(call, "iam", "DeleteRole", json_pack("{s:s}", "RoleName", call->physical),
                          NULL, err);
@@ -299,8 +300,10 @@ static int profile_update(struct resource_call *call, struct error *err)
 
 static int profile_delete(struct resource_call *call, struct error *err)
 {
+    struct error ignored = {0}; /* A role that was never added; DeleteInstanceProfile says the rest. */
+
     profile_roles(call, call->physical, json_object_get(call->properties, "Roles"),
-                  "RemoveRoleFromInstanceProfile", NULL);
+                  "RemoveRoleFromInstanceProfile", &ignored);
     return resource_call(call, "iam", "DeleteInstanceProfile",
                          json_pack("{s:s}", "InstanceProfileName", call->physical), NULL, err);
 }

@@ -76,6 +76,10 @@ static struct token next_token(struct slice rest)
                 break;
             }
         }
+        while (token.type == TOKEN_BAD && bytes < rest.bytes &&
+               ((unsigned char)rest.data[bytes] & 0xc0) == 0x80) {
+            bytes++; /* The whole character: it is quoted. */
+        }
     }
     token.text.bytes = bytes;
     return token;
