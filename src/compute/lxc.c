@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #define IN_FLIGHT_MAX 48 /* Below the warden's own limit. */
-#define VPCS_MAX PROBES_VPCS_MAX
 #define LINKS_FRESH_MS 200
 
 static_assert(PROBES_SOCKETS_MAX == WARDEN_SOCKETS_MAX, "as many as the warden gives");
@@ -48,8 +47,8 @@ struct lxc {
     uint64_t next_serial;
     size_t in_flight;
     struct request *requests, **last;           /* In order; sent ones too, until answered. */
-    char listening[VPCS_MAX][COMPUTE_ID_BYTES]; /* VPCs whose listeners we have. */
-    int netlinks[VPCS_MAX];                     /* Of the same; -1: not yet. */
+    char listening[COMPUTE_VPCS_MAX][COMPUTE_ID_BYTES]; /* VPCs whose listeners we have. */
+    int netlinks[COMPUTE_VPCS_MAX];                     /* Of the same; -1: not yet. */
     struct link_bytes *links;                   /* Of all VPCs, when they were last read. */
     size_t link_count, link_room;
     int64_t links_read_ms;
@@ -171,12 +170,12 @@ static void lxc_reboot(struct compute *compute, const char *id, compute_done_fn 
     queue_id(compute, WARDEN_REBOOT, id, done, data);
 }
 
-/* VPCS_MAX: it has none. */
+/* COMPUTE_VPCS_MAX: it has none. */
 static size_t listening_slot(const struct lxc *lxc, const char *vpc)
 {
     size_t i = 0;
 
-    while (i < VPCS_MAX && strcmp(lxc->listening[i], vpc) != 0) {
+    while (i < COMPUTE_VPCS_MAX && strcmp(lxc->listening[i], vpc) != 0) {
         i++;
     }
     return i;
@@ -184,7 +183,7 @@ static size_t listening_slot(const struct lxc *lxc, const char *vpc)
 
 static void note_listeners(struct lxc *lxc, const char *vpc, bool there)
 {
-    for (size_t i = 0; i < VPCS_MAX; i++) {
+    for (size_t i = 0; i < COMPUTE_VPCS_MAX; i++) {
         if (strcmp(lxc->listening[i], there ? "" : vpc) == 0) {
             if (lxc->netlinks[i] >= 0) {
                 close(lxc->netlinks[i]);
@@ -205,7 +204,7 @@ static void lxc_vpc(struct compute *compute, const struct compute_vpc *vpc, comp
         .subnet_count = (uint32_t)vpc->subnet_count,
         .internet = vpc->internet,
         .allow_lan = vpc->allow_lan,
-        .want_listeners = listening_slot(lxc, vpc->id) == VPCS_MAX,
+        .want_listeners = listening_slot(lxc, vpc->id) == COMPUTE_VPCS_MAX,
         .group_count = vpc->rules.group_count,
         .end_count = (uint32_t)vpc->rules.end_count,
         .rule_count = (uint32_t)vpc->rules.rule_count,
@@ -348,7 +347,7 @@ static const struct link_bytes *link_of(struct lxc *lxc, const char *id)
 
     if (time_boot_ms() - lxc->links_read_ms >= LINKS_FRESH_MS) {
         lxc->link_count = 0;
-        for (size_t i = 0; i < VPCS_MAX; i++) {
+        for (size_t i = 0; i < COMPUTE_VPCS_MAX; i++) {
             if (lxc->netlinks[i] >= 0) {
                 links_read(lxc->netlinks[i], note_link, lxc);
             }
@@ -458,9 +457,9 @@ static void take_vpc(struct lxc *lxc, const struct request *request, const int *
         note_listeners(lxc, request->key, false);
     }
     for (size_t i = 0; i < count; i++) {
-        size_t slot = i == COMPUTE_LISTENER_KINDS ? listening_slot(lxc, request->key) : VPCS_MAX;
+        size_t slot = i == COMPUTE_LISTENER_KINDS ? listening_slot(lxc, request->key) : COMPUTE_VPCS_MAX;
 
-        if (slot < VPCS_MAX) {
+        if (slot < COMPUTE_VPCS_MAX) {
             lxc->netlinks[slot] = fds[i];
         } else if (i < COMPUTE_LISTENER_KINDS && lxc->compute.events.listener != NULL) {
             lxc->compute.events.listener(lxc->compute.events.data, request->key,
@@ -608,7 +607,7 @@ static void lxc_close(struct compute *compute)
         free(request);
     }
     probes_close(lxc->probes);
-    for (size_t i = 0; i < VPCS_MAX; i++) {
+    for (size_t i = 0; i < COMPUTE_VPCS_MAX; i++) {
         if (lxc->netlinks[i] >= 0) {
             close(lxc->netlinks[i]);
         }
@@ -665,7 +664,7 @@ int compute_lxc_open(uv_loop_t *loop, int fd, const char *state_dir, struct comp
     lxc->fd = fd;
     lxc->last = &lxc->requests;
     lxc->probes = probes_open(loop, need_sockets, lxc);
-    for (size_t i = 0; i < VPCS_MAX; i++) {
+    for (size_t i = 0; i < COMPUTE_VPCS_MAX; i++) {
         lxc->netlinks[i] = -1;
     }
     fcntl(fd, F_SETFL, O_NONBLOCK);

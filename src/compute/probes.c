@@ -31,7 +31,7 @@ struct probes {
     uv_loop_t *loop;
     probes_need_fn *need;
     void *data;
-    struct pool pools[PROBES_VPCS_MAX];
+    struct pool pools[COMPUTE_VPCS_MAX];
     size_t under_way; /* They end after we were closed, too. */
     bool closed;
 };
@@ -46,7 +46,7 @@ struct probes *probes_open(uv_loop_t *loop, probes_need_fn *need, void *data)
 
 static struct pool *pool_find(struct probes *probes, const char *vpc)
 {
-    for (size_t i = 0; i < PROBES_VPCS_MAX; i++) {
+    for (size_t i = 0; i < COMPUTE_VPCS_MAX; i++) {
         if (strcmp(probes->pools[i].vpc, vpc) == 0) {
             return &probes->pools[i];
         }
@@ -198,7 +198,7 @@ void probes_close(struct probes *probes)
         return;
     }
     probes->closed = true;
-    for (size_t i = 0; i < PROBES_VPCS_MAX; i++) {
+    for (size_t i = 0; i < COMPUTE_VPCS_MAX; i++) {
         while (probes->pools[i].vpc[0] != '\0' && (waiting = pool_pop(&probes->pools[i])) != NULL) {
             free(waiting);
         }

@@ -7,7 +7,6 @@
 
 #include "compute/compute.h"
 
-#define PROBES_VPCS_MAX 64
 #define PROBES_SOCKETS_MAX 64 /* Of one VPC. */
 
 struct probes; /* Opaque. */

@@ -56,3 +56,47 @@ def test_the_service_is_all_that_runs(lxc, group, small):
     ec2.terminate_instances(InstanceIds=[made])
     in_state(lxc, made, 'terminated')
     assert time.monotonic() - begun < 8, 'it did not heed its halt'
+
+
+@pytest.fixture
+def full_vpc(lxc):
+    """A VPC of as many subnets, security groups and rules as may be."""
+    ec2 = lxc.client('ec2')
+    vpc = ec2.create_vpc(CidrBlock='10.0.0.0/16')['Vpc']['VpcId']
+    gateway = ec2.create_internet_gateway()['InternetGateway']['InternetGatewayId']
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    table = ec2.describe_route_tables(Filters=[{'Name': 'vpc-id', 'Values': [vpc]}])['RouteTables'][0]['RouteTableId']
+    ec2.create_route(RouteTableId=table, DestinationCidrBlock='0.0.0.0/0', GatewayId=gateway)
+    subnets = [ec2.create_subnet(VpcId=vpc, CidrBlock=f'10.0.{i}.0/24')['Subnet']['SubnetId'] for i in range(64)]
+    groups = [ec2.create_security_group(VpcId=vpc, GroupName=f'g{i}', Description='g')['GroupId'] for i in range(255)]
+    room = 4096 - 255 - 2  # Each group has a rule for what goes out, the default one two.
+    for i, group in enumerate(groups):
+        here = room // len(groups) + (i < room % len(groups))
+        ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
+            {'IpProtocol': 'tcp', 'FromPort': port, 'ToPort': port, 'IpRanges': [{'CidrIp': f'10.0.{i}.0/24'}]}
+            for port in range(1000, 1000 + here - 1)] + [
+            {'IpProtocol': 'tcp', 'FromPort': 8000, 'ToPort': 8000, 'IpRanges': [{'CidrIp': '0.0.0.0/0'}]}
+            if i == 254 else {'IpProtocol': 'tcp', 'FromPort': 8001, 'ToPort': 8001, 'UserIdGroupPairs': [{'GroupId': group}]}])
+    yield {'vpc': vpc, 'subnet': subnets[-1], 'groups': groups}
+    for group in groups:
+        ec2.delete_security_group(GroupId=group)
+    for subnet in subnets:
+        ec2.delete_subnet(SubnetId=subnet)
+    ec2.detach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    ec2.delete_internet_gateway(InternetGatewayId=gateway)
+    ec2.delete_vpc(VpcId=vpc)
+
+
+def test_a_vpc_at_its_quotas_is_enforced_to_the_last_rule(lxc, small, full_vpc):
+    ec2 = lxc.client('ec2')
+    begun = time.monotonic()
+    made = ec2.run_instances(ImageId=small, InstanceType='t2.micro', MinCount=1, MaxCount=1, NetworkInterfaces=[
+        {'DeviceIndex': 0, 'AssociatePublicIpAddress': True, 'SubnetId': full_vpc['subnet'],
+         'Groups': full_vpc['groups'][-16:]}])['Instances'][0]['InstanceId']
+    address = in_state(lxc, made, 'running')['PublicIpAddress']
+    assert wait(lambda: answers(address), 'the service', 20)[0] == 200
+    print(f'first answer after {time.monotonic() - begun:.3f} s')
+    ec2.modify_instance_attribute(InstanceId=made, Groups=full_vpc['groups'][:1])
+    wait(lambda: answers(address) is None, 'the rule to hold no longer', 20)
+    ec2.terminate_instances(InstanceIds=[made])
+    in_state(lxc, made, 'terminated')

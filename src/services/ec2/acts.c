@@ -123,7 +123,7 @@ static bool add_rule(const struct control *control, const char *vpc, size_t grou
 
         to->by_group = true;
         to->peer_group = (uint16_t)peer;
-        return peer != SIZE_MAX;
+        return peer < GROUPS_PER_VPC_MAX;
     }
     return rule->cidr != NULL && network_parse(slice_z(rule->cidr), &to->peer, NULL) == 0;
 }

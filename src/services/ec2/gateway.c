@@ -29,6 +29,9 @@ int ec2_create_internet_gateway(struct ctx *ctx, const struct doc *in, struct do
         return rc;
     }
     DRY_RUN(in, err)
+    if (quota_check(ctx->control, KIND_GATEWAY, NULL, 1, err) != 0) {
+        return ERR_API;
+    }
     gateway = thing_new(ctx, KIND_GATEWAY, NULL);
     thing_put(ctx, KIND_GATEWAY, gateway);
     tag_specs_apply(ctx, in, "internet-gateway", KIND_GATEWAY, gateway->id);

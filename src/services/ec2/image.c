@@ -153,7 +153,8 @@ static int check_create(struct ctx *ctx, const struct doc *in, struct ec2_instan
                          "Instance is not in state 'running' or 'stopped': %s is '%s'",
                          (*instance)->id, ec2_state_name((*instance)->state));
     }
-    return 0;
+    rc = quota_check(ctx->control, KIND_IMAGE, NULL, 1, err);
+    return rc != 0 ? rc : quota_check(ctx->control, KIND_SNAPSHOT, NULL, 1, err);
 }
 
 static void map_volumes(struct ctx *ctx, const struct doc *in, struct image *image,

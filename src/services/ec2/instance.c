@@ -6,7 +6,9 @@
 #include <string.h>
 
 #define TERMINATED_KEPT_MS (60LL * 60 * 1000)
+#define TERMINATED_KEPT_MAX 10000
 #define TOKENS_KEPT_MS (24LL * 60 * 60 * 1000)
+#define TOKENS_KEPT_MAX 50000
 #define JANITOR_MS (60LL * 1000)
 #define INITIALIZING_MS 5000 /* Of status checks; AWS takes minutes. */
 
@@ -474,23 +476,43 @@ int ec2_unmonitor_instances(struct ctx *ctx, const struct doc *in, struct doc *o
     return set_monitoring(ctx, in, out, false, err);
 }
 
-/* Terminated instances and client tokens are forgotten after a while. */
-void janitor_run(struct ctx *ctx, void *data)
+static void forget_instances(struct ctx *ctx)
 {
-    struct ec2 *ec2 = data;
     struct ec2_instance *instance;
-    struct token *token;
+    size_t terminated = 0;
 
-    for (size_t at = 0; (instance = thing_next(ec2->control, KIND_INSTANCE, &at)) != NULL;) {
+    for (size_t at = 0; (instance = thing_next(ctx->control, KIND_INSTANCE, &at)) != NULL;) {
+        terminated += instance->state == EC2_TERMINATED;
+    }
+    for (size_t at = 0; (instance = thing_next(ctx->control, KIND_INSTANCE, &at)) != NULL;) {
         if (instance->state == EC2_TERMINATED &&
-            instance->changed_ms + TERMINATED_KEPT_MS <= ctx->now_ms) {
+            (terminated > TERMINATED_KEPT_MAX ||
+             instance->changed_ms + TERMINATED_KEPT_MS <= ctx->now_ms)) {
             thing_drop(ctx, KIND_INSTANCE, instance);
+            terminated--;
         }
     }
-    for (size_t at = 0; (token = thing_next(ec2->control, KIND_TOKEN, &at)) != NULL;) {
-        if (token->made_ms + TOKENS_KEPT_MS <= ctx->now_ms) {
+}
+
+static void forget_tokens(struct ctx *ctx)
+{
+    const struct map *tokens = &ctx->control->ec2->things[KIND_TOKEN];
+    struct token *token;
+
+    for (size_t at = 0; (token = map_next(tokens, &at)) != NULL;) {
+        if (tokens->count > TOKENS_KEPT_MAX || token->made_ms + TOKENS_KEPT_MS <= ctx->now_ms) {
             thing_drop(ctx, KIND_TOKEN, token);
         }
     }
+}
+
+/* Terminated instances and client tokens are forgotten after a while, and the oldest when there
+ * are many. */
+void janitor_run(struct ctx *ctx, void *data)
+{
+    struct ec2 *ec2 = data;
+
+    forget_instances(ctx);
+    forget_tokens(ctx);
     control_timer_at_ms(ec2->janitor, ctx->now_ms + JANITOR_MS);
 }

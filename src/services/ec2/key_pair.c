@@ -31,9 +31,9 @@ static int check_name(struct ctx *ctx, const struct doc *in, struct error *err)
                          "Value for parameter KeyName is invalid. It must have 1 to %d characters.",
                          KEY_NAME_BYTES_MAX);
     }
-    return key_pair_named(ctx->control, name.data) == NULL
-               ? 0
-               : error_api(err, "InvalidKeyPair.Duplicate", "The keypair already exists");
+    return key_pair_named(ctx->control, name.data) != NULL
+               ? error_api(err, "InvalidKeyPair.Duplicate", "The keypair already exists")
+               : quota_check(ctx->control, KIND_KEY, NULL, 1, err);
 }
 
 static const struct key_pair *keep(struct ctx *ctx, const struct doc *in,

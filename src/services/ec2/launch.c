@@ -451,7 +451,7 @@ static int decide_count(struct ctx *ctx, const struct plan *plan, int64_t *count
                          plan->subnet->id);
     }
     *count = min_i64(max, min_i64(room, free_addresses));
-    return 0;
+    return quota_check(ctx->control, KIND_VOLUME, NULL, plan->mappings_count * (size_t)*count, err);
 }
 
 /* Making. */

@@ -231,6 +231,9 @@ int ec2_create_launch_template(struct ctx *ctx, const struct doc *in, struct doc
                          "Launch template name already in use.");
     }
     DRY_RUN(in, err)
+    if (quota_check(ctx->control, KIND_TEMPLATE, NULL, 1, err) != 0) {
+        return ERR_API;
+    }
     templ = thing_new(ctx, KIND_TEMPLATE, NULL);
     templ->name = mem_strdup(name);
     templ->created_by = mem_strdup(creator(ctx));

@@ -214,6 +214,16 @@ enum kind thing_kind(const char *id);
 /* Replace the owned text *@slot by a copy of @text. */
 void text_replace(char **slot, const char *text);
 
+/* quota.c */
+
+/* Is there room for @count more? @vpc: where, for what belongs to one, else NULL. Fails with the
+ * kind's error, as AWS does when its quota is reached. */
+int quota_check(const struct control *control, enum kind kind, const char *vpc, size_t count,
+                struct error *err);
+/* The same for @count more rules of the security groups of @vpc. */
+int quota_check_rules(const struct control *control, const char *vpc, size_t count,
+                      struct error *err);
+
 /* list.c: Describe actions. */
 
 struct match;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ROUTES_PER_TABLE_MAX 500 /* AWS's quota. */
+
 static void associate(struct route_table *table, const char *subnet, const char *id)
 {
     char made[ID_BYTES];
@@ -182,6 +184,9 @@ int ec2_create_route_table(struct ctx *ctx, const struct doc *in, struct doc *ou
     DRY_RUN(in, err)
     table = thing_get(ctx->control, KIND_ROUTE_TABLE, made);
     if (table == NULL) {
+        if (quota_check(ctx->control, KIND_ROUTE_TABLE, vpc->id, 1, err) != 0) {
+            return ERR_API;
+        }
         table = route_table_make(ctx, vpc->id, vpc->cidr, false);
         tag_specs_apply(ctx, in, "route-table", KIND_ROUTE_TABLE, table->id);
         if (made == NULL) {
@@ -547,6 +552,10 @@ int ec2_create_route(struct ctx *ctx, const struct doc *in, struct doc *out, str
     if (find_route(table, destination) < table->routes_count) {
         return error_api(err, "RouteAlreadyExists", "The route identified by %s already exists.",
                          destination);
+    }
+    if (table->routes_count >= ROUTES_PER_TABLE_MAX) {
+        return error_api(err, "RouteLimitExceeded",
+                         "The maximum number of routes has been reached.");
     }
     DRY_RUN(in, err)
     set_route(ctx, in, table, destination);

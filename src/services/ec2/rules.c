@@ -342,6 +342,9 @@ static int authorize_rules(struct ctx *ctx, const struct doc *in, struct doc *ou
         return error_api(err, "RulesPerSecurityGroupLimitExceeded",
                          "The maximum number of rules per security group has been reached.");
     }
+    if (quota_check_rules(ctx->control, group->vpc, rules.count, err) != 0) {
+        return ERR_API;
+    }
     DRY_RUN(in, err)
     doc_set_bool(out, M_Return, true);
     doc_set_list(out, M_SecurityGroupRules);

@@ -119,6 +119,9 @@ int ec2_create_security_group(struct ctx *ctx, const struct doc *in, struct doc 
         return rc;
     }
     DRY_RUN(in, err)
+    if (quota_check(ctx->control, KIND_GROUP, vpc->id, 1, err) != 0) {
+        return ERR_API;
+    }
     group = ec2_group_make(ctx, doc_z(in, M_GroupName), doc_z(in, M_Description), vpc->id);
     tag_specs_apply(ctx, in, "security-group", KIND_GROUP, group->id);
     act_vpc(ctx, vpc->id);

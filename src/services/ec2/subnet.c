@@ -155,6 +155,9 @@ int ec2_create_subnet(struct ctx *ctx, const struct doc *in, struct doc *out, st
                          ctx->control->options.region);
     }
     DRY_RUN(in, err)
+    if (quota_check(ctx->control, KIND_SUBNET, vpc->id, 1, err) != 0) {
+        return ERR_API;
+    }
     network_text(network_base(cidr), normal);
     subnet = subnet_make(ctx, vpc->id, normal, zone);
     tag_specs_apply(ctx, in, "subnet", KIND_SUBNET, subnet->id);

@@ -126,6 +126,9 @@ int ec2_create_vpc(struct ctx *ctx, const struct doc *in, struct doc *out, struc
         return error_api(err, "UnsupportedOperation", "muster's networks have no IPv6.");
     }
     DRY_RUN(in, err)
+    if (quota_check(ctx->control, KIND_VPC, NULL, 1, err) != 0) {
+        return ERR_API;
+    }
     network_text(network_base(cidr), normal);
     vpc = vpc_make(ctx, normal, false);
     if (tenancy != NULL) {

@@ -207,6 +207,16 @@ static int check_statement(const json_t *statement, bool trust, struct error *er
     return 0;
 }
 
+size_t policy_chars(const char *text)
+{
+    size_t chars = 0;
+
+    for (; *text != '\0'; text++) {
+        chars += strchr(" \t\r\n", *text) == NULL;
+    }
+    return chars;
+}
+
 int policy_parse(const char *text, bool trust, json_t **policy, struct error *err)
 {
     json_error_t problem;

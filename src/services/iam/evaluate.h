@@ -32,6 +32,9 @@ enum policy_verdict { POLICY_SILENT, POLICY_ALLOW, POLICY_DENY };
  * not. *@policy is a new reference, unless it is NULL. */
 int policy_parse(const char *text, bool trust, json_t **policy, struct error *err);
 
+/* The size of a policy document, as IAM's quotas count it: without white space. */
+size_t policy_chars(const char *text);
+
 /* What one policy says: a matching Deny wins over any Allow. */
 enum policy_verdict policy_evaluate(const json_t *policy, const struct policy_request *request);
 

@@ -134,6 +134,14 @@ int iam_create_policy(struct ctx *ctx, const struct doc *in, struct doc *out, st
         rc = error_api(err, "EntityAlreadyExists",
                        "A policy called %s already exists. Duplicate names are not allowed.", name);
     }
+    if (rc == 0 && policy_chars(doc_z(in, M_PolicyDocument)) > IAM_POLICY_CHARS_MAX) {
+        rc = error_api(err, "LimitExceeded", "Cannot exceed quota for PolicySize: %d",
+                       IAM_POLICY_CHARS_MAX);
+    }
+    if (rc == 0 && iam->policies.count >= IAM_ENTITIES_MAX) {
+        rc = error_api(err, "LimitExceeded", "Cannot exceed quota for PoliciesPerAccount: %d",
+                       IAM_ENTITIES_MAX);
+    }
     if (rc != 0) {
         free(arn);
         return rc;

@@ -40,14 +40,15 @@ static int put_inline(struct ctx *ctx, struct iam_identity *identity, const stru
 {
     const char *name = doc_z(in, M_PolicyName), *document = doc_z(in, M_PolicyDocument);
     struct iam_inline *policy = find_inline(identity, name);
-    size_t total = strlen(document);
+    size_t total = policy_chars(document);
     int rc = iam_check_name("policyName", name, err);
 
     if (rc == 0) {
         rc = policy_parse(document, false, NULL, err);
     }
     for (size_t i = 0; i < identity->policies_count; i++) {
-        total += &identity->policies[i] == policy ? 0 : strlen(identity->policies[i].document);
+        total +=
+            &identity->policies[i] == policy ? 0 : policy_chars(identity->policies[i].document);
     }
     if (rc == 0 && total > IAM_INLINE_CHARS_MAX) {
         rc = error_api(err, "LimitExceeded", "Maximum policy size of %d bytes exceeded for %s %s",

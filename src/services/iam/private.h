@@ -6,11 +6,13 @@
 #include "services/iam/iam.h"
 #include "store/record.h"
 
-#define IAM_IDENTITIES_MAX 5000
+#define IAM_ENTITIES_MAX 5000 /* Users, roles, instance profiles, policies: of each. */
 #define IAM_KEYS_PER_USER_MAX 2
 #define IAM_ATTACHED_MAX 10
+/* Sizes of policy documents, as policy_chars() counts. */
 #define IAM_TRUST_CHARS_MAX 2048
-#define IAM_INLINE_CHARS_MAX 10240
+#define IAM_INLINE_CHARS_MAX 10240 /* All of an identity's together. */
+#define IAM_POLICY_CHARS_MAX 6144
 
 struct iam_inline {
     char *name;

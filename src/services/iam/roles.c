@@ -35,16 +35,16 @@ int iam_create_role(struct ctx *ctx, const struct doc *in, struct doc *out, stru
     if (rc == 0) {
         rc = policy_parse(trust, true, NULL, err);
     }
-    if (rc == 0 && strlen(trust) > IAM_TRUST_CHARS_MAX) {
+    if (rc == 0 && policy_chars(trust) > IAM_TRUST_CHARS_MAX) {
         rc = error_api(err, "LimitExceeded", "Cannot exceed quota for ACLSizePerRole: %d",
                        IAM_TRUST_CHARS_MAX);
     }
     if (rc == 0 && iam_role(iam, name) != NULL) {
         rc = error_api(err, "EntityAlreadyExists", "Role with name %s already exists.", name);
     }
-    if (rc == 0 && iam->roles.count >= IAM_IDENTITIES_MAX) {
+    if (rc == 0 && iam->roles.count >= IAM_ENTITIES_MAX) {
         rc = error_api(err, "LimitExceeded", "Cannot exceed quota for RolesPerAccount: %d",
-                       IAM_IDENTITIES_MAX);
+                       IAM_ENTITIES_MAX);
     }
     if (rc != 0) {
         return rc;
@@ -225,6 +225,10 @@ int iam_create_instance_profile(struct ctx *ctx, const struct doc *in, struct do
 
     if (rc == 0 && iam_profile(iam, name) != NULL) {
         rc = error_api(err, "EntityAlreadyExists", "Instance Profile %s already exists.", name);
+    }
+    if (rc == 0 && iam->profiles.count >= IAM_ENTITIES_MAX) {
+        rc = error_api(err, "LimitExceeded",
+                       "Cannot exceed quota for InstanceProfilesPerAccount: %d", IAM_ENTITIES_MAX);
     }
     if (rc != 0) {
         return rc;

@@ -28,9 +28,9 @@ int iam_create_user(struct ctx *ctx, const struct doc *in, struct doc *out, stru
     if (rc == 0 && iam_user(iam, name) != NULL) {
         rc = error_api(err, "EntityAlreadyExists", "User with name %s already exists.", name);
     }
-    if (rc == 0 && iam->users.count >= IAM_IDENTITIES_MAX) {
+    if (rc == 0 && iam->users.count >= IAM_ENTITIES_MAX) {
         rc = error_api(err, "LimitExceeded", "Cannot exceed quota for UsersPerAccount: %d",
-                       IAM_IDENTITIES_MAX);
+                       IAM_ENTITIES_MAX);
     }
     if (rc != 0) {
         return rc;

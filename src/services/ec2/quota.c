@@ -1,0 +1,79 @@
+/* How many of each resource there may be. Where the machine that carries them out holds fewer than
+ * AWS's default, that is the quota; such a limit must be an error, for what is cut off silently is
+ * a network without its rules.
+ * https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+ * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html */
+#include "services/ec2/private.h"
+
+#include "compute/compute.h"
+
+#include <string.h>
+
+/* Where the member `char *vpc` of @type_ is; of each VPC, then. */
+#define IN_VPC(type_) offsetof(type_, vpc)
+
+static const struct quota {
+    size_t max;
+    size_t vpc_at; /* 0: of all. */
+    const char *code, *message;
+} quotas[KINDS] = {
+    [KIND_VPC] = {COMPUTE_VPCS_MAX,    0,                          "VpcLimitExceeded",
+                  "The maximum number of VPCs has been reached."                                                                                 },
+    [KIND_SUBNET] = {COMPUTE_SUBNETS_MAX, IN_VPC(struct ec2_subnet),  "SubnetLimitExceeded",
+                  "The maximum number of subnets has been reached."                                                                              },
+    [KIND_GATEWAY] = {COMPUTE_VPCS_MAX,    0,                          "InternetGatewayLimitExceeded",
+                  "The maximum number of internet gateways has been reached."                                                                    },
+    [KIND_ROUTE_TABLE] = {200,                 IN_VPC(struct route_table), "RouteTableLimitExceeded",
+                  "The maximum number of route tables has been reached."                                                                         },
+    [KIND_GROUP] = {GROUPS_PER_VPC_MAX,  IN_VPC(struct group),       "SecurityGroupLimitExceeded",
+                  "The maximum number of security groups has been reached."                                                                      },
+    [KIND_KEY] = {5000,                0,                          "KeyPairLimitExceeded",
+                  "The maximum number of key pairs has been reached."                                                                            },
+    [KIND_IMAGE] = {1000,                0,                          "AMIQuotaExceeded",             "The maximum number of AMIs has been reached."},
+    [KIND_SNAPSHOT] = {10000,               0,                          "SnapshotLimitExceeded",
+                  "The maximum number of snapshots has been reached."                                                                            },
+    [KIND_VOLUME] = {20000,               0,                          "VolumeLimitExceeded",
+                  "The maximum number of volumes has been reached."                                                                              },
+    [KIND_TEMPLATE] = {5000,                0,                          "MaxTemplateLimitExceeded",
+                  "Account has already reached max permitted templates"                                                                          },
+};
+
+static size_t count_of(const struct control *control, enum kind kind, const char *vpc)
+{
+    size_t count = 0;
+    char *thing;
+
+    if (quotas[kind].vpc_at == 0) {
+        return control->ec2->things[kind].count;
+    }
+    for (size_t at = 0; (thing = thing_next(control, kind, &at)) != NULL;) {
+        count += strcmp(*(char **)(void *)(thing + quotas[kind].vpc_at), vpc) == 0;
+    }
+    return count;
+}
+
+int quota_check(const struct control *control, enum kind kind, const char *vpc, size_t count,
+                struct error *err)
+{
+    const struct quota *quota = &quotas[kind];
+
+    return count_of(control, kind, vpc) + count <= quota->max
+               ? 0
+               : error_api(err, quota->code, "%s", quota->message);
+}
+
+int quota_check_rules(const struct control *control, const char *vpc, size_t count,
+                      struct error *err)
+{
+    const struct group *group;
+
+    for (size_t at = 0; (group = thing_next(control, KIND_GROUP, &at)) != NULL;) {
+        count += strcmp(group->vpc, vpc) == 0 ? group->rules_count : 0;
+    }
+    return count <= RULES_PER_VPC_MAX
+               ? 0
+               : error_api(err, "RulesPerSecurityGroupLimitExceeded",
+                           "The maximum number of rules of the security groups of VPC '%s' has "
+                           "been reached.",
+                           vpc);
+}
