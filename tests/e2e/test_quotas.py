@@ -31,7 +31,7 @@ def fill(call, requests):
 def test_internet_gateways(ec2):
     there = len(ec2.describe_internet_gateways()['InternetGateways'])
     assert fill(ec2.create_internet_gateway, itertools.repeat({})) == (
-        64 - there, 'InternetGatewayLimitExceeded', 'The maximum number of internet gateways has been reached.')
+        50 - there, 'InternetGatewayLimitExceeded', 'The maximum number of internet gateways has been reached.')
 
 
 def test_subnets(ec2, vpc):
@@ -73,7 +73,7 @@ def test_security_groups_and_their_rules(ec2, vpc):
 def test_vpcs(ec2, vpc):
     there = len(ec2.describe_vpcs()['Vpcs'])
     assert fill(ec2.create_vpc, itertools.repeat({'CidrBlock': '10.0.0.0/16'})) == (
-        64 - there, 'VpcLimitExceeded', 'The maximum number of VPCs has been reached.')
+        50 - there, 'VpcLimitExceeded', 'The maximum number of VPCs has been reached.')
     with pytest.raises(ClientError, match='DryRunOperation'):
         ec2.create_vpc(CidrBlock='10.0.0.0/16', DryRun=True)
 

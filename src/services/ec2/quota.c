@@ -7,7 +7,11 @@
 
 #include "compute/compute.h"
 
+#include <assert.h>
 #include <string.h>
+
+/* Fewer than COMPUTE_VPCS_MAX, for those just deleted take some time to go. */
+#define VPCS_MAX 50
 
 /* Where the member `char *vpc` of @type_ is; of each VPC, then. */
 #define IN_VPC(type_) offsetof(type_, vpc)
@@ -15,27 +19,22 @@
 static const struct quota {
     size_t max;
     size_t vpc_at; /* 0: of all. */
-    const char *code, *message;
+    const char *code;
+    const char *what; /* "The maximum number of WHAT has been reached." */
 } quotas[KINDS] = {
-    [KIND_VPC] = {COMPUTE_VPCS_MAX,    0,                          "VpcLimitExceeded",
-                  "The maximum number of VPCs has been reached."                                                                                 },
+    [KIND_VPC] = {VPCS_MAX,            0,                          "VpcLimitExceeded",             "VPCs"             },
+    [KIND_GATEWAY] = {VPCS_MAX,            0,                          "InternetGatewayLimitExceeded", "internet gateways"},
     [KIND_SUBNET] = {COMPUTE_SUBNETS_MAX, IN_VPC(struct ec2_subnet),  "SubnetLimitExceeded",
-                  "The maximum number of subnets has been reached."                                                                              },
-    [KIND_GATEWAY] = {COMPUTE_VPCS_MAX,    0,                          "InternetGatewayLimitExceeded",
-                  "The maximum number of internet gateways has been reached."                                                                    },
+                  "subnets"                                                                                           },
     [KIND_ROUTE_TABLE] = {200,                 IN_VPC(struct route_table), "RouteTableLimitExceeded",
-                  "The maximum number of route tables has been reached."                                                                         },
+                  "route tables"                                                                                      },
     [KIND_GROUP] = {GROUPS_PER_VPC_MAX,  IN_VPC(struct group),       "SecurityGroupLimitExceeded",
-                  "The maximum number of security groups has been reached."                                                                      },
-    [KIND_KEY] = {5000,                0,                          "KeyPairLimitExceeded",
-                  "The maximum number of key pairs has been reached."                                                                            },
-    [KIND_IMAGE] = {1000,                0,                          "AMIQuotaExceeded",             "The maximum number of AMIs has been reached."},
-    [KIND_SNAPSHOT] = {10000,               0,                          "SnapshotLimitExceeded",
-                  "The maximum number of snapshots has been reached."                                                                            },
-    [KIND_VOLUME] = {20000,               0,                          "VolumeLimitExceeded",
-                  "The maximum number of volumes has been reached."                                                                              },
-    [KIND_TEMPLATE] = {5000,                0,                          "MaxTemplateLimitExceeded",
-                  "Account has already reached max permitted templates"                                                                          },
+                  "security groups"                                                                                   },
+    [KIND_KEY] = {5000,                0,                          "KeyPairLimitExceeded",         "key pairs"        },
+    [KIND_IMAGE] = {1000,                0,                          "AMIQuotaExceeded",             "AMIs"             },
+    [KIND_SNAPSHOT] = {10000,               0,                          "SnapshotLimitExceeded",        "snapshots"        },
+    [KIND_VOLUME] = {20000,               0,                          "VolumeLimitExceeded",          "volumes"          },
+    [KIND_TEMPLATE] = {5000,                0,                          "MaxTemplateLimitExceeded",     "launch templates" },
 };
 
 static size_t count_of(const struct control *control, enum kind kind, const char *vpc)
@@ -52,6 +51,8 @@ static size_t count_of(const struct control *control, enum kind kind, const char
     return count;
 }
 
+static_assert(VPCS_MAX < COMPUTE_VPCS_MAX, "room for those on their way out");
+
 int quota_check(const struct control *control, enum kind kind, const char *vpc, size_t count,
                 struct error *err)
 {
@@ -59,7 +60,8 @@ int quota_check(const struct control *control, enum kind kind, const char *vpc, 
 
     return count_of(control, kind, vpc) + count <= quota->max
                ? 0
-               : error_api(err, quota->code, "%s", quota->message);
+               : error_api(err, quota->code, "The maximum number of %s has been reached.",
+                           quota->what);
 }
 
 int quota_check_rules(const struct control *control, const char *vpc, size_t count,
