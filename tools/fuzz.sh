@@ -20,9 +20,10 @@ one()
     name=$(basename "$target")
     corpus=$dir/corpus-$name
     mkdir -p "$corpus"
-    local seeds=tests/fuzz/corpus/${name#fuzz_}
+    local seeds=tests/fuzz/corpus/${name#fuzz_} words=tests/fuzz/dict/${name#fuzz_}.dict
     [ -d "$seeds" ] || seeds=
-    if "$target" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
+    [ -f "$words" ] && words=-dict=$words || words=
+    if "$target" $words -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
         -artifact_prefix="$dir/$name-" "$corpus" $seeds > "$dir/$name.log" 2>&1; then
         echo "  $name ok" && return 0
     fi
