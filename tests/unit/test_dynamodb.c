@@ -497,6 +497,33 @@ static void items_are_updated_in_place(void **state)
     tell(*state, steps, COUNT_OF(steps));
 }
 
+/* Wherever a path may stand, but in a condition of a write. */
+static void keys_have_no_parts(void **state)
+{
+#define NO_PARTS(key)                                                                              \
+    "ValidationException: Key attributes must be scalars; list random access '[]' and map lookup"  \
+    " '.' are not allowed: Key: " key
+    static const struct step steps[] = {
+        {"UpdateItem",   ONE(KEY_A "\"UpdateExpression\":\"REMOVE p.x\""),                         NO_PARTS("p")},
+        {"GetItem",      ONE(KEY_A "\"ProjectionExpression\":\"a, p[0]\""),                        NO_PARTS("p")},
+        {"BatchGetItem",
+         "{\"RequestItems\":{\"One\":{\"Keys\":[{\"p\":{\"S\":\"a\"}}],"
+         "\"ProjectionExpression\":\"p.x\"}}}",                                                    NO_PARTS("p")},
+        {"Query",
+         "{\"TableName\":\"Two\",\"KeyConditionExpression\":\"p = :p\","
+         "\"ExpressionAttributeValues\":{\":p\":{\"S\":\"a\"}},\"ProjectionExpression\":\"s.x\"}", NO_PARTS("s")},
+        {"Scan",         "{\"TableName\":\"Two\",\"FilterExpression\":\"attribute_exists(s.x)\"}",
+         NO_PARTS("s")                                                                                          },
+        {"PutItem",
+         ONE("\"Item\":{\"p\":{\"S\":\"b\"}},"
+             "\"ConditionExpression\":\"attribute_not_exists(p.x)\""),
+         "{}"                                                                                                   },
+    };
+
+    make_tables(*state);
+    tell(*state, steps, COUNT_OF(steps));
+}
+
 static void fill_two(struct daemon *daemon)
 {
     static const char *const numbers[] = {"-5", "-1.5", "0", "3", "20", "100"};
@@ -855,6 +882,7 @@ int main(void)
         TEST(tables_are_checked_by_the_list),
         TEST(items_are_put_got_and_deleted),
         TEST(items_are_updated_in_place),
+        TEST(keys_have_no_parts),
         TEST(queries_follow_the_table),
         TEST(a_scan_sees_each_item_once),
         TEST(a_page_ends_at_one_megabyte),

@@ -653,3 +653,14 @@ bool condition_names(const struct node *root, const char *name)
     }
     return false;
 }
+
+int condition_check_keys(const struct node *root, const char *hash_name, const char *range_name,
+                         struct error *err)
+{
+    int rc = root->type == NODE_PATH ? path_check_keys(&root->path, hash_name, range_name, err) : 0;
+
+    for (size_t i = 0; i < root->args_count && rc == 0; i++) {
+        rc = condition_check_keys(root->args[i], hash_name, range_name, err);
+    }
+    return rc;
+}

@@ -53,6 +53,9 @@ struct path {
 json_t *path_get(const struct path *path, const json_t *item);
 /* "[a, [1], b]", in the arena. */
 const char *path_text(const struct path *path, struct arena *arena);
+/* A ValidationException if it goes into a key attribute; @range_name may be NULL. */
+int path_check_keys(const struct path *path, const char *hash_name, const char *range_name,
+                    struct error *err);
 
 enum node_type {
     NODE_PATH,
@@ -106,6 +109,9 @@ int condition_parse(struct scope *scope, const char *parameter, struct slice tex
 bool condition_holds(const struct node *root, const json_t *item);
 /* Does any path of the condition begin with the attribute @name? */
 bool condition_names(const struct node *root, const char *name);
+/* As path_check_keys(), for all its paths. */
+int condition_check_keys(const struct node *root, const char *hash_name, const char *range_name,
+                         struct error *err);
 const char *compare_text(enum compare compare);
 
 struct projection {
@@ -115,6 +121,9 @@ struct projection {
 
 int projection_parse(struct scope *scope, struct slice text, struct projection *projection,
                      struct error *err);
+/* As path_check_keys(), for all its paths. */
+int projection_check_keys(const struct projection *projection, const char *hash_name,
+                          const char *range_name, struct error *err);
 /* What of @item the paths name; a new reference that shares no node with @item. */
 json_t *projection_apply(const struct projection *projection, const json_t *item);
 
@@ -132,7 +141,7 @@ struct update {
 };
 
 int update_parse(struct scope *scope, struct slice text, struct update *update, struct error *err);
-/* May the update touch these attributes? They are the table's keys; NULL for none. */
+/* May the update touch these attributes? They are the table's keys; @range_name may be NULL. */
 int update_check_keys(const struct update *update, const char *hash_name, const char *range_name,
                       struct error *err);
 /* Change @item, which holds what was there (or only its key, when @was_there is false). */

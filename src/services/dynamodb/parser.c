@@ -591,3 +591,18 @@ json_t *path_get(const struct path *path, const json_t *item)
     }
     return value;
 }
+
+int path_check_keys(const struct path *path, const char *hash_name, const char *range_name,
+                    struct error *err)
+{
+    struct slice name = path->elements[0].name;
+    bool is_key =
+        slice_equal_z(name, hash_name) || (range_name != NULL && slice_equal_z(name, range_name));
+
+    return !is_key || path->count == 1
+               ? 0
+               : error_api(err, "ValidationException",
+                           "Key attributes must be scalars; list random access '[]' and map lookup"
+                           " '.' are not allowed: Key: %s",
+                           name.data);
+}

@@ -148,6 +148,17 @@ static json_t *part_of(const json_t *value, const struct path *const *paths, siz
     return value_new(type, part);
 }
 
+int projection_check_keys(const struct projection *projection, const char *hash_name,
+                          const char *range_name, struct error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < projection->count && rc == 0; i++) {
+        rc = path_check_keys(&projection->paths[i], hash_name, range_name, err);
+    }
+    return rc;
+}
+
 json_t *projection_apply(const struct projection *projection, const json_t *item)
 {
     const struct path *paths[projection->count + 1];

@@ -137,6 +137,13 @@ static int meet_table(struct page *page, struct table **table, struct error *err
             error_api(err, "ValidationException", "The table does not have the specified index: %s",
                       doc_z(page->in, M_IndexName));
     }
+    if (rc == 0) {
+        rc = projection_check_keys(&page->projection, (*table)->hash_name, (*table)->range_name,
+                                   err);
+    }
+    if (rc == 0 && page->is_scan && page->filter != NULL) { /* A query's has no keys at all. */
+        rc = condition_check_keys(page->filter, (*table)->hash_name, (*table)->range_name, err);
+    }
     return rc;
 }
 

@@ -34,6 +34,16 @@ static int read_view(struct view *view, const struct doc *in, struct error *err)
     return rc != 0 ? rc : scope_check_unused(&view->scope, err);
 }
 
+static int find_table(struct ctx *ctx, struct slice name, const struct view *view,
+                      struct table **table, struct error *err)
+{
+    int rc = table_find_usable(ctx, name, table, err);
+
+    return rc != 0 ? rc
+                   : projection_check_keys(&view->projection, (*table)->hash_name,
+                                           (*table)->range_name, err);
+}
+
 /* Append the item as the view shows it. */
 static void show(const struct view *view, struct slice body, struct buf *text)
 {
@@ -72,7 +82,7 @@ static int get_item(struct ctx *ctx, const struct doc *in, const struct view *vi
     struct item_row row = {0};
     struct buf text = {0};
     struct table *table;
-    int rc = table_find_usable(ctx, doc_text(in, M_TableName), &table, err);
+    int rc = find_table(ctx, doc_text(in, M_TableName), view, &table, err);
 
     if (rc == 0) {
         rc = get(ctx, table, key, &row, err);
@@ -210,7 +220,7 @@ static int batch_table(struct batch *batch, struct slice name, const struct doc 
     int rc = read_view(&view, request, err);
 
     if (rc == 0) {
-        rc = table_find_usable(ctx, name, &table, err);
+        rc = find_table(ctx, name, &view, &table, err);
     }
     batch->keys += doc_count(request, M_Keys);
     if (rc == 0 && batch->keys > BATCH_GET_MAX) {
@@ -274,7 +284,7 @@ static int transact_one(struct ctx *ctx, const struct doc *in, const struct doc 
         rc = read_view(&view, request, err);
     }
     if (rc == 0) {
-        rc = table_find_usable(ctx, doc_text(request, M_TableName), &table, err);
+        rc = find_table(ctx, doc_text(request, M_TableName), &view, &table, err);
     }
     if (rc == 0) {
         rc = get(ctx, table, key, &row, err);

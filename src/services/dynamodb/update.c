@@ -332,21 +332,18 @@ int update_check_keys(const struct update *update, const char *hash_name, const 
     for (size_t i = 0; i < update->count; i++) {
         const struct path *path = &update->actions[i].path;
         struct slice name = path->elements[0].name;
+        int rc = path_check_keys(path, hash_name, range_name, err);
 
-        if ((hash_name == NULL || !slice_equal_z(name, hash_name)) &&
-            (range_name == NULL || !slice_equal_z(name, range_name))) {
-            continue;
+        if (rc != 0) {
+            return rc;
         }
-        if (path->count > 1) {
+        if (slice_equal_z(name, hash_name) ||
+            (range_name != NULL && slice_equal_z(name, range_name))) {
             return error_api(err, "ValidationException",
-                             "Key attributes must be scalars; list random access '[]' and map"
-                             " lookup '.' are not allowed: Key: %s",
+                             PARAMETER_INVALID
+                             "Cannot update attribute %s. This attribute is part of the key",
                              name.data);
         }
-        return error_api(err, "ValidationException",
-                         PARAMETER_INVALID
-                         "Cannot update attribute %s. This attribute is part of the key",
-                         name.data);
     }
     return 0;
 }
