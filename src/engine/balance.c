@@ -74,6 +74,21 @@ static int32_t subnet_penalty(const struct balance *balance, const struct world_
     return balance->now_ms - subnet->failed_ms < SUBNET_AVOID_MS ? subnet->failures : 0;
 }
 
+int64_t balance_forgives_ms(const struct world *world, int64_t now_ms)
+{
+    int64_t first_ms = INT64_MAX;
+
+    for (size_t i = 0; i < world->subnets_count; i++) {
+        const struct world_subnet *subnet = &world->subnets[i];
+        int64_t at_ms = subnet->failed_ms + SUBNET_AVOID_MS;
+
+        if (subnet->failures > 0 && at_ms > now_ms) {
+            first_ms = min_i64(first_ms, at_ms);
+        }
+    }
+    return first_ms;
+}
+
 /* The emptiest zone, ties in the order of the subnets. */
 static const struct world_subnet *emptiest(const struct balance *balance)
 {
@@ -262,24 +277,23 @@ bool balance_skewed(const struct balance *balance, struct cause *cause)
 {
     const struct world *world = balance->world;
     const struct world_subnet *to = emptiest(balance);
-    int32_t most = 0;
-    bool stray = false;
 
     if (to == NULL || subnet_penalty(balance, to) > 0) {
         return false;
     }
     for (size_t i = 0; i < world->subnets_count; i++) {
-        int32_t count = zone_count(balance, world->subnets[i].zone);
-
-        most = count > most ? count : most;
         if (zone_first(world, i)) {
-            name_zone(cause, world->subnets[i].zone, count);
+            name_zone(cause, world->subnets[i].zone, zone_count(balance, world->subnets[i].zone));
         }
     }
     for (size_t i = 0; i < world->instances_count; i++) {
         const struct world_instance *instance = &world->instances[i];
 
-        stray = stray || (instance_counts(instance) && !zone_enabled(world, instance->zone));
+        if (instance_counts(instance) && !instance->protected_from_scale_in &&
+            (!zone_enabled(world, instance->zone) ||
+             zone_count(balance, instance->zone) - zone_count(balance, to->zone) >= 2)) {
+            return true;
+        }
     }
-    return stray || most - zone_count(balance, to->zone) >= 2;
+    return false;
 }

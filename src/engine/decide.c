@@ -379,10 +379,9 @@ void decide_capacity(const struct world *world, int64_t now_ms, struct decisions
 
 int64_t capacity_wake_ms(const struct world *world, int64_t now_ms)
 {
-    if (world_capacity(world) < world->desired && world->next_launch_ms > now_ms) {
-        return world->next_launch_ms;
-    }
-    return INT64_MAX;
+    int64_t launch_ms = world->next_launch_ms > now_ms ? world->next_launch_ms : INT64_MAX;
+
+    return min_i64(launch_ms, balance_forgives_ms(world, now_ms));
 }
 
 size_t engine_decide(const struct world *world, int64_t now_ms, struct decisions *decisions)

@@ -47,8 +47,11 @@ void balance_close(struct balance *balance);
 const struct world_subnet *balance_place(struct balance *balance);
 /* Which instance goes next; counted as gone. NULL when none may. */
 const struct world_instance *balance_victim(struct balance *balance);
-/* Would one more in the emptiest zone and one less in the fullest help? Says the zones and their
- * counts in @cause. */
+/* Would one more in the emptiest zone and one less elsewhere help, and is there one that may go?
+ * Says the zones and their counts in @cause. */
 bool balance_skewed(const struct balance *balance, struct cause *cause);
+/* When failed launches in a subnet are no longer held against it, which may skew the balance;
+ * INT64_MAX: none are. */
+int64_t balance_forgives_ms(const struct world *world, int64_t now_ms);
 
 #endif /* ENGINE_PRIVATE_H */

@@ -6,9 +6,9 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "check.h"
 #include "engine/engine.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
 /* Stories of a group in the fake world, compared with their traces. */
+#include "check.h"
 #include "engine/activity_text.h"
 #include "fake_world.h"
 
@@ -370,6 +371,64 @@ static void zones_are_balanced_again_by_launching_first(void **state)
     buf_close(&text);
 }
 
+/* Else one would be launched for balance, be the only one that may go, and go, for ever. */
+static void protected_instances_are_not_balanced_away(void **state)
+{
+    struct fake *fake = *state;
+
+    create(fake, 0, 4, 4);
+    fake_run(fake, 10000);
+    for (int i = 1; i <= 4; i++) {
+        char id[ENGINE_INSTANCE_ID_BYTES];
+
+        (void)snprintf(id, sizeof(id), "i-%d", i);
+        check_int(
+            "all of a are protected, b is left", 0,
+            fake_ask(fake,
+                     (struct event){.kind = i % 2 == 1 ? EVENT_SET_PROTECTION : EVENT_TERMINATE,
+                                    .instance = id,
+                                    .flag = true,
+                                    .decrement = true},
+                     NULL));
+    }
+    fake_run(fake, 20000);
+    buf_clear(&fake->trace);
+    fake_run(fake, 3600000);
+    fake_expect(fake, "nothing happens", "");
+    check_int(
+        "one is free", 0,
+        fake_ask(fake, (struct event){.kind = EVENT_SET_PROTECTION, .instance = "i-3"}, NULL));
+    fake_run(fake, 3700000);
+    fake_expect(fake, "it goes",
+                "[3600.0] launch i-5 in b\n"
+                "[3602.5] i-5 in service\n"
+                "[3602.5] i-3 terminating\n"
+                "[3602.5] i-3 stopping\n"
+                "[3603.5] i-3 gone\n");
+}
+
+static void a_zone_is_filled_when_its_failures_are_forgiven(void **state)
+{
+    struct fake *fake = *state;
+
+    fake->now_ms = 1000; /* 0 means never. */
+    fake->world.subnets[0].failures = 5;
+    fake->world.subnets[0].failed_ms = 1000;
+    create(fake, 0, 2, 2);
+    fake_run(fake, 400000);
+    fake_expect(fake, "after five minutes",
+                "[   1.0] desired 0 -> 2\n"
+                "[   1.0] launch i-1 in b\n"
+                "[   1.0] launch i-2 in b\n"
+                "[   3.5] i-1 in service\n"
+                "[   3.5] i-2 in service\n"
+                "[ 301.0] launch i-3 in a\n"
+                "[ 303.5] i-3 in service\n"
+                "[ 303.5] i-1 terminating\n"
+                "[ 303.5] i-1 stopping\n"
+                "[ 304.5] i-1 gone\n");
+}
+
 static void a_group_is_deleted_by_force(void **state)
 {
     struct fake *fake = *state;
@@ -636,6 +695,8 @@ int main(void)
         STORY(a_user_terminates_an_instance_with_and_without_replacement),
         STORY(protected_instances_stay_though_desired_sinks),
         STORY(zones_are_balanced_again_by_launching_first),
+        STORY(protected_instances_are_not_balanced_away),
+        STORY(a_zone_is_filled_when_its_failures_are_forgiven),
         STORY(a_group_is_deleted_by_force),
         STORY(a_step_policy_adds_only_what_is_not_coming_already),
         STORY(suspended_processes_do_nothing_until_resumed),
