@@ -217,7 +217,7 @@ static int decode(struct arena *arena, const struct model_shape *shape, const cb
         *doc = doc_new_double(arena, number);
         return 0;
     case DOC_BOOL:
-        if (!cbor_isa_float_ctrl(item) || !cbor_is_bool(item)) {
+        if (!cbor_isa_float_ctrl(item) || !cbor_float_ctrl_is_ctrl(item) || !cbor_is_bool(item)) {
             return unfit(err, "Boolean");
         }
         *doc = doc_new_bool(arena, cbor_get_bool(item));

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "wire/codec.h"
 
+#include <stdio.h>
 #include <sys/resource.h>
 
 static const struct model_shape text_shape = {
@@ -88,10 +89,73 @@ static void depth_has_an_end(void **state)
     arena_close(&arena);
 }
 
+/* libcbor asks callers to look at an item's kind before they take it for one, with assert(). */
+static void each_kind_takes_what_it_is(void **state)
+{
+    static const struct {
+        const char *says;
+        struct slice item;
+        const char *kinds; /* Which of the letters below take it. */
+    } cases[] = {
+        {"0",               SLICE_LIT("\x00"),                                 "idt"},
+        {"-1",              SLICE_LIT("\x20"),                                 "idt"},
+        {"2^64-1",          SLICE_LIT("\x1b\xff\xff\xff\xff\xff\xff\xff\xff"), "d"  },
+        {"bytes",           SLICE_LIT("\x41x"),                                "B"  },
+        {"text",            SLICE_LIT("\x61x"),                                "s"  },
+        {"an array",        SLICE_LIT("\x80"),                                 ""   },
+        {"a map",           SLICE_LIT("\xa0"),                                 ""   },
+        {"a time",          SLICE_LIT("\xc1\x01"),                             "t"  },
+        {"false",           SLICE_LIT("\xf4"),                                 "b"  },
+        {"true",            SLICE_LIT("\xf5"),                                 "b"  },
+        {"a half",          SLICE_LIT("\xf9\x3c\x00"),                         "idt"},
+        {"a single",        SLICE_LIT("\xfa\x3f\x80\x00\x00"),                 "idt"},
+        {"a double",        SLICE_LIT("\xfb\x3f\xf8\0\0\0\0\0\0"),             "dt" },
+        {"a simple value",  SLICE_LIT("\xe0"),                                 ""   },
+        {"another of them", SLICE_LIT("\xf8\xff"),                             ""   },
+    };
+    static const struct {
+        enum doc_kind kind;
+        char letter;
+    } kinds[] = {
+        {DOC_TEXT,   's'},
+        {DOC_BLOB,   'B'},
+        {DOC_INT,    'i'},
+        {DOC_DOUBLE, 'd'},
+        {DOC_BOOL,   'b'},
+        {DOC_TIME,   't'},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases) * COUNT_OF(kinds); i++) {
+        const struct model_shape own = {.kind = kinds[i % COUNT_OF(kinds)].kind,
+                                        .name = "",
+                                        .min = MODEL_NO_MIN,
+                                        .max = MODEL_NO_MAX};
+        const struct model_member member = {
+            .id = 1, .name = "a", .wire_in = "a", .wire_out = "a", .shape = &own};
+        struct model_shape outer = shape;
+        struct arena arena = {0};
+        struct buf body = {0};
+        struct doc *in = NULL;
+        char says[64];
+        size_t at = i / COUNT_OF(kinds);
+
+        outer.members = &member;
+        buf_add(&body, SLICE_LIT("\xa1\x61\x61"));
+        buf_add(&body, cases[at].item);
+        snprintf(says, sizeof(says), "%s as %c", cases[at].says, kinds[i % COUNT_OF(kinds)].letter);
+        check_int(says, strchr(cases[at].kinds, kinds[i % COUNT_OF(kinds)].letter) != NULL,
+                  cbor_decode(&arena, &outer, buf_slice(&body), &in, NULL) == 0);
+        buf_close(&body);
+        arena_close(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cbor_is_believed_no_length),
+        cmocka_unit_test(each_kind_takes_what_it_is),
         cmocka_unit_test(depth_has_an_end),
     };
 

@@ -1,5 +1,6 @@
 /* CloudFormation templates: what is read, what the functions give, and the errors in AWS's words.
  */
+#include "base/buf.h"
 #include "base/error.h"
 #include "check.h"
 #include "services/cloudformation/evaluate.h"
@@ -60,6 +61,7 @@ static const struct {
     {"Sub of names and attributes",    "V: !Sub 'a-${Vpc}-${Vpc.Id}'",                                "\"a-vpc-1-id-of-vpc\""                        },
     {"Sub with variables of its own",  "V: !Sub ['${X}/${Size}', {X: !Ref Vpc}]",                     "\"vpc-1/2\""                                  },
     {"Sub leaves literals",            "V: !Sub '${!Vpc} $5 ${Size}'",                                "\"${Vpc} $5 2\""                              },
+    {"Sub takes one mark off each",    "V: !Sub '${!!a}${!b}{!c}$'",                                  "\"${!a}${b}{!c}$\""                           },
     {"Join",                           "V: !Join ['-', [a, !Ref Size, c]]",                           "\"a-2-c\""                                    },
     {"Select and GetAZs",              "V: !Select [1, !GetAZs '']",                                  "\"us-east-2b\""                               },
     {"Select past the end",            "V: !Select [2, [a, b]]",
@@ -103,6 +105,49 @@ static void functions_follow_the_table(void **state)
     }
 }
 
+static void repeat(struct buf *text, const char *piece, int times)
+{
+    for (int i = 0; i < times; i++) {
+        buf_add_z(text, piece);
+    }
+}
+
+/* Functions in functions, conditions of conditions: a kilobyte must not become gigabytes or hours.
+ */
+static void what_multiplies_has_an_end(void **state)
+{
+    static const char too_much[] = "Template error: the functions of one value make too much of it";
+    struct buf texts[4] = {0};
+
+    (void)state;
+    buf_add_z(&texts[0], "V: ");
+    repeat(&texts[0], "{'Fn::Base64': ", 50);
+    buf_add_z(&texts[0], "0123456789");
+    repeat(&texts[0], "}", 50);
+    buf_add_z(&texts[1], "V: ");
+    repeat(&texts[1], "{'Fn::Sub': ['${a}${a}', {a: ", 20);
+    buf_add_z(&texts[1], "0123456789");
+    repeat(&texts[1], "}]}", 20);
+    buf_add_z(&texts[2], "V: !If [C9, 1, 2]\nConditions:\n  C0: !Equals [a, a]\n");
+    for (int i = 1; i < 10; i++) {
+        buf_printf(&texts[2], "  C%d: !And [", i);
+        for (int k = 0; k < 10; k++) {
+            buf_printf(&texts[2], "%s!Condition C%d", k == 0 ? "" : ", ", i - 1);
+        }
+        buf_add_z(&texts[2], "]\n");
+    }
+    buf_add_z(&texts[3], "V: !Split [',', '");
+    repeat(&texts[3], ",", 20000);
+    buf_add_z(&texts[3], "']");
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        char *got = evaluated(buf_z(&texts[i]));
+
+        check_text("too much", too_much, slice_z(got));
+        free(got);
+        buf_close(&texts[i]);
+    }
+}
+
 static void collect(void *data, const char *name, const char *attribute)
 {
     char *list = data;
@@ -130,6 +175,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(functions_follow_the_table),
+        cmocka_unit_test(what_multiplies_has_an_end),
         cmocka_unit_test(references_are_found_wherever_they_stand),
     };
 

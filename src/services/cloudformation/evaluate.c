@@ -8,6 +8,12 @@
 
 #define CONDITION_DEPTH_MAX 32 /* Conditions may name each other; a circle ends here. */
 
+/* What one evaluation may cost. Functions and conditions in each other multiply: without a bound,
+ * 60 times Fn::Base64 make gigabytes of a template of one kilobyte. */
+#define ROOM (256 * 1024) /* Bytes of text; */
+#define PIECE_COST 16     /* a piece of Fn::Split and */
+#define CONDITION_COST 64 /* a condition cost as much as so many. */
+
 typedef int function_fn(const struct evaluation *evaluation, json_t *argument, int depth,
                         json_t **result, struct error *err);
 
@@ -21,11 +27,26 @@ static int template_error(struct error *err, const char *text)
     return error_api(err, "ValidationError", "Template error: %s", text);
 }
 
+static int spend(const struct evaluation *evaluation, size_t cost, struct error *err)
+{
+    *evaluation->room -= (int64_t)cost;
+    return *evaluation->room >= 0
+               ? 0
+               : template_error(err, "the functions of one value make too much of it");
+}
+
 /* The text of a scalar, appended: numbers and truth values as JSON writes them. */
-static int add_text(struct buf *buf, const json_t *value, struct error *err)
+static int add_text(const struct evaluation *evaluation, struct buf *buf, const json_t *value,
+                    struct error *err)
 {
     if (json_is_string(value)) {
-        buf_add(buf, slice_of(json_string_value(value), json_string_length(value)));
+        struct slice text = slice_of(json_string_value(value), json_string_length(value));
+        int rc = spend(evaluation, text.bytes, err);
+
+        if (rc != 0) {
+            return rc;
+        }
+        buf_add(buf, text);
     } else if (json_is_integer(value)) {
         buf_add_i64(buf, json_integer_value(value));
     } else if (json_is_real(value)) {
@@ -106,7 +127,7 @@ static int add_variable(const struct evaluation *evaluation, json_t *variables, 
     int rc = 0;
 
     if (own != NULL) {
-        return add_text(buf, own, err);
+        return add_text(evaluation, buf, own, err);
     }
     buf_add(&logical, slice_sub(name, 0, dot));
     if (dot < name.bytes) {
@@ -119,7 +140,7 @@ static int add_variable(const struct evaluation *evaluation, json_t *variables, 
         rc = evaluation->lookup(evaluation->data, buf_z(&logical), NULL, &value, err);
     }
     if (rc == 0) {
-        rc = add_text(buf, value, err);
+        rc = add_text(evaluation, buf, value, err);
     }
     json_decref(value);
     buf_close(&logical);
@@ -131,7 +152,7 @@ static int do_sub(const struct evaluation *evaluation, json_t *argument, int dep
 {
     json_t *text = json_is_array(argument) ? json_array_get(argument, 0) : argument;
     json_t *variables = NULL;
-    struct buf buf = {0};
+    struct buf buf = {0}, plain = {0};
     struct slice all, before, name, rest;
     size_t at = 0, used = 0;
     int rc = 0;
@@ -159,13 +180,15 @@ static int do_sub(const struct evaluation *evaluation, json_t *argument, int dep
         return rc;
     }
     /* ${!Literal} loses its mark only now, so that it is never taken for a variable. */
-    for (size_t i = 0; i + 2 < buf.bytes; i++) {
-        if (memcmp(buf.data + i, "${!", 3) == 0) {
-            memmove(buf.data + i + 2, buf.data + i + 3, buf.bytes - i - 3);
-            buf.bytes--;
+    for (size_t i = 0; i < buf.bytes; i++) {
+        buf_add_byte(&plain, buf.data[i]);
+        if (i + 2 < buf.bytes && memcmp(buf.data + i, "${!", 3) == 0) {
+            buf_add_byte(&plain, '{');
+            i += 2;
         }
     }
-    *result = text_of(&buf);
+    buf_close(&buf);
+    *result = text_of(&plain);
     return 0;
 }
 
@@ -207,9 +230,9 @@ static int do_join(const struct evaluation *evaluation, json_t *argument, int de
             break;
         }
         if (index > 0) {
-            buf_add_z(&buf, json_string_value(json_array_get(array, 0)));
+            rc = add_text(evaluation, &buf, json_array_get(array, 0), err);
         }
-        rc = add_text(&buf, element, err);
+        rc = rc != 0 ? rc : add_text(evaluation, &buf, element, err);
     }
     json_decref(array);
     if (rc != 0) {
@@ -235,7 +258,7 @@ static int do_select(const struct evaluation *evaluation, json_t *argument, int 
         return rc;
     }
     list = json_array_get(array, 1);
-    rc = add_text(&index_text, json_array_get(array, 0), err);
+    rc = add_text(evaluation, &index_text, json_array_get(array, 0), err);
     if (rc == 0 && (!json_is_array(list) ||
                     text_to_i64(buf_slice(&index_text), 0, INT32_MAX, &index, NULL) != 0 ||
                     (size_t)index >= json_array_size(list))) {
@@ -270,13 +293,18 @@ static int do_split(const struct evaluation *evaluation, json_t *argument, int d
                                    "delimiter and (2) a string to be split");
     }
     *result = json_array();
-    while ((next = strstr(text, delimiter)) != NULL) {
+    while ((next = strstr(text, delimiter)) != NULL && rc == 0) {
         json_array_append_new(*result, json_stringn(text, (size_t)(next - text)));
         text = next + strlen(delimiter);
+        rc = spend(evaluation, PIECE_COST, err);
     }
     json_array_append_new(*result, json_string(text));
     json_decref(array);
-    return 0;
+    if (rc != 0) {
+        json_decref(*result);
+        *result = NULL;
+    }
+    return rc;
 }
 
 static int do_base64(const struct evaluation *evaluation, json_t *argument, int depth,
@@ -287,7 +315,7 @@ static int do_base64(const struct evaluation *evaluation, json_t *argument, int 
     int rc = value_of(evaluation, argument, depth, &value, err);
 
     if (rc == 0) {
-        rc = add_text(&plain, value, err);
+        rc = add_text(evaluation, &plain, value, err);
     }
     json_decref(value);
     if (rc == 0) {
@@ -495,7 +523,11 @@ static int value_of(const struct evaluation *evaluation, json_t *value, int dept
 
 int evaluate(const struct evaluation *evaluation, json_t *value, json_t **result, struct error *err)
 {
-    return value_of(evaluation, value, 0, result, err);
+    int64_t room = ROOM;
+    struct evaluation bounded = *evaluation;
+
+    bounded.room = &room;
+    return value_of(&bounded, value, 0, result, err);
 }
 
 /* Conditions. */
@@ -510,10 +542,10 @@ static int equals(const struct evaluation *evaluation, json_t *argument, int dep
                           &pair, err);
 
     if (rc == 0) {
-        rc = add_text(&left, json_array_get(pair, 0), err);
+        rc = add_text(evaluation, &left, json_array_get(pair, 0), err);
     }
     if (rc == 0) {
-        rc = add_text(&right, json_array_get(pair, 1), err);
+        rc = add_text(evaluation, &right, json_array_get(pair, 1), err);
     }
     *holds = slice_equal(buf_slice(&left), buf_slice(&right));
     buf_close(&left);
@@ -556,6 +588,10 @@ static int condition_of(const struct evaluation *evaluation, json_t *value, int 
     if (depth > CONDITION_DEPTH_MAX) {
         return template_error(err, "circular dependency between conditions");
     }
+    rc = spend(evaluation, CONDITION_COST, err);
+    if (rc != 0) {
+        return rc;
+    }
     if (key == NULL || json_object_size(value) != 1) {
         return template_error(err, "every condition must be one condition function");
     }
@@ -585,7 +621,12 @@ int evaluate_condition(const struct evaluation *evaluation, const char *name, bo
                        struct error *err)
 {
     json_t *reference = json_pack("{s:s}", "Condition", name);
-    int rc = condition_of(evaluation, reference, 0, holds, err);
+    int64_t room = ROOM;
+    struct evaluation bounded = *evaluation;
+    int rc;
+
+    bounded.room = &room;
+    rc = condition_of(&bounded, reference, 0, holds, err);
 
     json_decref(reference);
     return rc;

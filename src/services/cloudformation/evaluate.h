@@ -2,7 +2,8 @@
  *
  * Ref, Fn::GetAtt, Fn::Sub, Fn::Join, Fn::Select, Fn::Split, Fn::Base64, Fn::GetAZs, Fn::FindInMap,
  * Fn::If and the conditions Fn::Equals, Fn::And, Fn::Or, Fn::Not, Condition. AWS::NoValue drops the
- * member that it is the value of. Pure; bounded by the depth of the template. */
+ * member that it is the value of. Pure; bounded by the depth of the template, and by how much text
+ * and how many conditions one value may come to. */
 #ifndef SERVICES_CLOUDFORMATION_EVALUATE_H
 #define SERVICES_CLOUDFORMATION_EVALUATE_H
 
@@ -10,6 +11,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Give a parameter's, pseudo parameter's or resource's value: Ref when @attribute is NULL, else
  * GetAtt. A new reference in *@value; ERR_NOT_FOUND when there is none. */
@@ -21,6 +23,7 @@ struct evaluation {
     evaluate_lookup_fn *lookup;
     void *data;
     const char *const *zones; /* What Fn::GetAZs gives, NULL-terminated. */
+    int64_t *room;            /* Evaluate.c's own. */
 };
 
 /* A new reference in *@result; NULL when the value is AWS::NoValue. */
