@@ -5,16 +5,25 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
-/* FNV-1a. Keys that outsiders choose are bounded in number by quotas, so flooding buys nothing. */
-static uint64_t hash_of(struct slice key)
+/* FNV-1a from a random beginning, and MurmurHash3's last step, so that a table's index depends on
+ * all of it. */
+uint64_t map_hash(struct slice key)
 {
-    uint64_t hash = 14695981039346656037ULL;
+    static uint64_t seed;
+    uint64_t hash;
 
+    while (seed == 0) {
+        ASSERT(getrandom(&seed, sizeof(seed), 0) == (ssize_t)sizeof(seed));
+    }
+    hash = seed;
     for (size_t i = 0; i < key.bytes; i++) {
         hash = (hash ^ (unsigned char)key.data[i]) * 1099511628211ULL;
     }
-    return hash;
+    hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdULL;
+    hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53ULL;
+    return hash ^ hash >> 33;
 }
 
 void map_close(struct map *map)
@@ -50,7 +59,7 @@ static struct map_entry *find(const struct map *map, struct slice key, uint64_t 
 
 void *map_get(const struct map *map, struct slice key)
 {
-    struct map_entry *entry = find(map, key, hash_of(key));
+    struct map_entry *entry = find(map, key, map_hash(key));
 
     return entry == NULL ? NULL : entry->value;
 }
@@ -90,7 +99,7 @@ static void rebuild(struct map *map)
 
 void *map_put(struct map *map, struct slice key, void *value)
 {
-    uint64_t hash = hash_of(key);
+    uint64_t hash = map_hash(key);
     struct map_entry *entry = find(map, key, hash);
     size_t at;
 
@@ -123,7 +132,7 @@ void *map_put(struct map *map, struct slice key, void *value)
 
 void *map_remove(struct map *map, struct slice key)
 {
-    struct map_entry *entry = find(map, key, hash_of(key));
+    struct map_entry *entry = find(map, key, map_hash(key));
     void *old;
 
     if (entry == NULL) {

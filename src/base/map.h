@@ -26,6 +26,10 @@ struct map {
 
 void map_close(struct map *map);
 
+/* The hash that maps use, for tables of one's own. Nobody outside can know which keys collide: it
+ * is another one in each process. */
+uint64_t map_hash(struct slice key);
+
 /* NULL when absent. */
 void *map_get(const struct map *map, struct slice key);
 void *map_get_z(const struct map *map, const char *key);

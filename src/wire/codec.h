@@ -21,6 +21,10 @@ struct form {
     struct slice value;
     bool has_value;
     struct form *children, *next; /* In the order of arrival. */
+    struct form *last;            /* Of the children. */
+    size_t count;
+    struct form **slots; /* Of many children: a hash table of them. */
+    size_t slots_room;
 };
 int form_parse(struct arena *arena, struct slice text, struct form *root, struct error *err);
 const struct form *form_find(const struct form *form, struct slice name);

@@ -1,17 +1,37 @@
 #include "wire/codec.h"
 
+#include "base/map.h"
 #include "base/text.h"
+
+#define FEW 8 /* Children, so many as are searched one by one. */
+
+/* Where the child called @name is, or would be. */
+static struct form **slot_of(const struct form *parent, struct slice name)
+{
+    size_t mask = parent->slots_room - 1, at = map_hash(name) & mask;
+
+    while (parent->slots[at] != NULL && !slice_equal(parent->slots[at]->name, name)) {
+        at = (at + 1) & mask;
+    }
+    return &parent->slots[at];
+}
+
+static struct form *find_child(const struct form *parent, struct slice name)
+{
+    if (parent->slots != NULL) {
+        return *slot_of(parent, name);
+    }
+    for (struct form *child = parent->children; child != NULL; child = child->next) {
+        if (slice_equal(child->name, name)) {
+            return child;
+        }
+    }
+    return NULL;
+}
 
 const struct form *form_find(const struct form *form, struct slice name)
 {
-    const struct form *found = NULL;
-
-    for (const struct form *child = form->children; child != NULL; child = child->next) {
-        if (slice_equal(child->name, name)) {
-            found = child; /* The last one wins. */
-        }
-    }
-    return found;
+    return find_child(form, name);
 }
 
 struct slice form_value(const struct form *root, const char *name)
@@ -21,20 +41,34 @@ struct slice form_value(const struct form *root, const char *name)
     return child == NULL || !child->has_value ? SLICE_EMPTY : child->value;
 }
 
+static void make_slots(struct arena *arena, struct form *parent)
+{
+    parent->slots_room = parent->slots_room == 0 ? 4 * FEW : 2 * parent->slots_room;
+    parent->slots = arena_calloc(arena, parent->slots_room, sizeof(struct form *));
+    for (struct form *child = parent->children; child != NULL; child = child->next) {
+        *slot_of(parent, child->name) = child;
+    }
+}
+
 /* The child called @name, made if need be. */
 static struct form *child_of(struct arena *arena, struct form *parent, struct slice name)
 {
-    struct form **end = &parent->children;
+    struct form *child = find_child(parent, name);
 
-    while (*end != NULL) {
-        if (slice_equal((*end)->name, name)) {
-            return *end;
-        }
-        end = &(*end)->next;
+    if (child != NULL) {
+        return child;
     }
-    *end = arena_calloc(arena, 1, sizeof(**end));
-    (*end)->name = name;
-    return *end;
+    child = arena_calloc(arena, 1, sizeof(*child));
+    child->name = name;
+    *(parent->last == NULL ? &parent->children : &parent->last->next) = child;
+    parent->last = child;
+    parent->count++;
+    if (parent->count > FEW && 2 * parent->count > parent->slots_room) {
+        make_slots(arena, parent);
+    } else if (parent->slots != NULL) {
+        *slot_of(parent, name) = child;
+    }
+    return child;
 }
 
 static int decoded(struct arena *arena, struct slice raw, struct slice *text, struct error *err)

@@ -89,6 +89,34 @@ static void depth_has_an_end(void **state)
     arena_close(&arena);
 }
 
+static void a_form_of_many_names_keeps_them_in_order(void **state)
+{
+    struct buf text = {0};
+    struct form root = {0};
+    struct arena arena = {0};
+    size_t count = 0;
+
+    (void)state;
+    for (int i = 0; i < 3000; i++) {
+        buf_printf(&text, "Id.%d=a%d&n%d=x&", i, i, i);
+    }
+    buf_add_z(&text, "Id.7=again&Id.2999.Part=p");
+    check_int("parsed", 0, form_parse(&arena, buf_slice(&text), &root, NULL));
+    for (const struct form *child = root.children->children; child != NULL; child = child->next) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "%zu", count++);
+        check_text("in the order of arrival", name, child->name);
+    }
+    check_int("each once", 3000, count);
+    check_text("the last value", "again", form_find(root.children, SLICE_LIT("7"))->value);
+    check_text("a part", "p", form_value(form_find(root.children, SLICE_LIT("2999")), "Part"));
+    check_text("of many", "x", form_value(&root, "n1234"));
+    check_int("none", true, form_find(&root, SLICE_LIT("n3000")) == NULL);
+    buf_close(&text);
+    arena_close(&arena);
+}
+
 /* libcbor asks callers to look at an item's kind before they take it for one, with assert(). */
 static void each_kind_takes_what_it_is(void **state)
 {
@@ -155,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cbor_is_believed_no_length),
+        cmocka_unit_test(a_form_of_many_names_keeps_them_in_order),
         cmocka_unit_test(each_kind_takes_what_it_is),
         cmocka_unit_test(depth_has_an_end),
     };
