@@ -18,7 +18,7 @@ static void split_header(struct input *input, struct slice line)
 
     if (input->request.header_count < SIGV4_HEADERS_MAX - 3 && colon > 0 && colon < line.bytes) {
         input->headers[input->request.header_count++] = (struct sigv4_header){
-            slice_sub(line, 0, colon), slice_sub(line, colon + 1, line.bytes)};
+            slice_sub(line, 0, colon), slice_trim(slice_sub(line, colon + 1, line.bytes))};
     }
 }
 
