@@ -163,6 +163,20 @@ def test_a_scan_pages_by_megabytes_and_segments(sim):
     assert 'Items' not in counted and counted['ConsumedCapacity']['CapacityUnits'] > 100
 
 
+def test_a_page_with_a_costly_filter_ends_sooner(sim):
+    """A megabyte of small items times hundreds of operands would keep everybody waiting for seconds."""
+    client = make_table(sim, 'Small')
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda start: client.batch_write_item(RequestItems={'Small': [
+            {'PutRequest': {'Item': {'p': {'S': str(number)}}}} for number in range(start, start + 25)]}), range(0, 4000, 25)))
+    costly = {'TableName': 'Small', 'FilterExpression': ' OR '.join(['p IN (' + ', '.join([':v'] * 70) + ')'] * 10),
+              'ExpressionAttributeValues': {':v': {'S': '3999'}}}
+    pages = list(client.get_paginator('scan').paginate(**costly))
+    assert len(pages) == 2 and sum(page['ScannedCount'] for page in pages) == 4000
+    assert [item['p']['S'] for page in pages for item in page.get('Items', [])] == ['3999']
+    assert 'LastEvaluatedKey' not in client.scan(TableName='Small')
+
+
 def test_a_transaction_is_all_or_nothing(sim):
     client = make_table(sim, 'Moves')
     client.put_item(TableName='Moves', Item={'p': {'S': 'from'}, 'n': {'N': '100'}})

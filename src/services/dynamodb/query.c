@@ -6,6 +6,11 @@
 
 #include <string.h>
 
+/* Filters and projections are applied on the loop, so a page has a bound of work beside that of
+ * bytes: operands compared or paths looked for, times the items. Some 0.15 s; what reaches it has
+ * hundreds of operands for tens of thousands of items. */
+#define PAGE_WORK_MAX 2000000
+
 struct page {
     /* The request. */
     struct ctx *ctx;
@@ -20,10 +25,11 @@ struct page {
     int64_t limit;             /* 0: none. */
     json_t *start;             /* ExclusiveStartKey, or NULL. */
     int64_t segment, segments; /* segments 0: not a parallel scan. */
+    int64_t item_work;         /* Of an item of less than 1 KiB. */
 
     /* The answer. */
     struct buf items; /* "[" and items between commas. */
-    int64_t count, scanned, bytes;
+    int64_t count, scanned, bytes, work;
     bool more;
     struct buf last; /* The last item that was evaluated. */
 };
@@ -73,6 +79,16 @@ static int read_select(struct page *page, struct error *err)
     return 0;
 }
 
+static int64_t nodes_of(const struct node *node)
+{
+    int64_t count = 1;
+
+    for (size_t i = 0; i < node->args_count; i++) {
+        count += nodes_of(node->args[i]);
+    }
+    return count;
+}
+
 static int read_expressions(struct page *page, struct error *err)
 {
     static const struct legacy_parameter expressions[] = {
@@ -97,6 +113,10 @@ static int read_expressions(struct page *page, struct error *err)
         page->projected = true;
         rc = projection_parse(&page->scope, doc_text(in, M_ProjectionExpression), &page->projection,
                               err);
+    }
+    page->item_work = 1 + (int64_t)page->projection.count;
+    if (rc == 0 && page->filter != NULL) {
+        page->item_work += nodes_of(page->filter);
     }
     return rc != 0 ? rc : scope_check_unused(&page->scope, err);
 }
@@ -215,12 +235,14 @@ static bool on_row(void *data, const struct item_row *row)
     }
     page->scanned++;
     page->bytes += row->bytes;
+    page->work += page->item_work * (1 + row->bytes / 1024);
     if (passes(page, item)) {
         page->count++;
         show(page, item, row->body);
     }
     json_decref(item);
-    page->more = page->scanned == page->limit || page->bytes > PAGE_BYTES_MAX;
+    page->more =
+        page->scanned == page->limit || page->bytes > PAGE_BYTES_MAX || page->work > PAGE_WORK_MAX;
     if (page->more) {
         buf_add(&page->last, row->body);
     }
