@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.." || exit 1
 targets=$(find tests/fuzz -name 'fuzz_*.c' | wc -l)
 export MUSTER_CRASH_ROUNDS=${MUSTER_CRASH_ROUNDS:-200}
 export MUSTER_CALLS=${MUSTER_CALLS:-300000}
+export MUSTER_BODIES=${MUSTER_BODIES:-200000}
 export MUSTER_TEMPLATES=${MUSTER_TEMPLATES:-3000}
 export MUSTER_SEED=${MUSTER_SEED:-$(date +%s)}
 # tools/fuzz.sh divides among the targets, and runs as many at once as there are processors.
