@@ -46,7 +46,7 @@ static void conditions_follow_the_table(void **state)
         {"a <> :p",                                true },
         {"absent <> :p",                           true },
         {"absent = :p",                            false},
-        {"absent = gone",                         false},
+        {"absent = gone",                          false},
         {"n < :ten",                               true },
         {"n<:ten AND n>:one",                      true },
         {"n >= :ten OR n <= :one",                 false},
@@ -243,27 +243,31 @@ static void projections_follow_the_table(void **state)
     static const struct {
         const char *text, *out; /* Begins with "Invalid": the message. */
     } cases[] = {
-        {"pk",                 "{\"pk\":{\"S\":\"key\"}}"                                                    },
-        {"n, pk",              "{\"pk\":{\"S\":\"key\"},\"n\":{\"N\":\"5\"}}"                                },
-        {"absent",             "{}"                                                                          },
-        {"m.k",                "{\"m\":{\"M\":{\"k\":{\"S\":\"v\"}}}}"                                       },
+        {"pk",                           "{\"pk\":{\"S\":\"key\"}}"                                                 },
+        {"pk, n",                        "{\"n\":{\"N\":\"5\"},\"pk\":{\"S\":\"key\"}}"                             },
+        {"pk, m.k, n, l[0], m.zz, l[1]",
+         "{\"l\":{\"L\":[{\"N\":\"0\"},{\"N\":\"1\"}]},\"m\":{\"M\":{\"k\":{\"S\":\"v\"}}},"
+         "\"n\":{\"N\":\"5\"},\"pk\":{\"S\":\"key\"}}"                                                              },
+        {"absent",                       "{}"                                                                       },
+        {"m.k",                          "{\"m\":{\"M\":{\"k\":{\"S\":\"v\"}}}}"                                    },
         {"l[1], l[2].x, l[0]",
-         "{\"l\":{\"L\":[{\"N\":\"0\"},{\"N\":\"1\"},{\"M\":{\"x\":{\"S\":\"deep\"}}}]}}"                    },
-        {"l[2]",               "{\"l\":{\"L\":[{\"M\":{\"x\":{\"S\":\"deep\"}}}]}}"                          },
-        {"l[7], m.z, n[0]",    "{}"                                                                          },
-        {"#d",                 "{\"a.b\":{\"S\":\"dotted\"}}"                                                },
-        {"a, #a",              "Invalid ProjectionExpression: Two document paths overlap with each other; must"
-                  " remove or rewrite one of these paths; path one: [a], path two: [a]"     },
-        {"m, m.k",             "Invalid ProjectionExpression: Two document paths overlap with each other; must"
-                   " remove or rewrite one of these paths; path one: [m], path two: [m, k]"},
+         "{\"l\":{\"L\":[{\"N\":\"0\"},{\"N\":\"1\"},{\"M\":{\"x\":{\"S\":\"deep\"}}}]}}"                           },
+        {"l[2]",                         "{\"l\":{\"L\":[{\"M\":{\"x\":{\"S\":\"deep\"}}}]}}"                       },
+        {"l[7], m.z, n[0]",              "{}"                                                                       },
+        {"#d",                           "{\"a.b\":{\"S\":\"dotted\"}}"                                             },
+        {"a, #a",                        "Invalid ProjectionExpression: Two document paths overlap with each other; must"
+                  " remove or rewrite one of these paths; path one: [a], path two: [a]"            },
+        {"m, m.k",                       "Invalid ProjectionExpression: Two document paths overlap with each other; must"
+                   " remove or rewrite one of these paths; path one: [m], path two: [m, k]"       },
         {"m.k, m[0]",
          "Invalid ProjectionExpression: Two document paths conflict with each other; must remove or"
-         " rewrite one of these paths; path one: [m, k], path two: [m, [0]]"                                 },
-        {"name",               "Invalid ProjectionExpression: Attribute name is a reserved keyword; reserved"
-                 " keyword: name"                                                            },
-        {"a,",                 "Invalid ProjectionExpression: Syntax error; token: \"<EOF>\", near: \",\""   },
-        {"a b",                "Invalid ProjectionExpression: Syntax error; token: \"b\", near: \"a b\""     },
-        {"a,\xc3\xa4",         "Invalid ProjectionExpression: Syntax error; token: \"\xc3\xa4\", near: \",\xc3\xa4\""},
+         " rewrite one of these paths; path one: [m, k], path two: [m, [0]]"                                        },
+        {"name",                         "Invalid ProjectionExpression: Attribute name is a reserved keyword; reserved"
+                 " keyword: name"                                                                   },
+        {"a,",                           "Invalid ProjectionExpression: Syntax error; token: \"<EOF>\", near: \",\""},
+        {"a b",                          "Invalid ProjectionExpression: Syntax error; token: \"b\", near: \"a b\""  },
+        {"a,\xc3\xa4",
+         "Invalid ProjectionExpression: Syntax error; token: \"\xc3\xa4\", near: \",\xc3\xa4\""                     },
     };
     json_t *item = parse(item_text);
 

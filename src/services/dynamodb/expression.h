@@ -115,12 +115,14 @@ int condition_check_keys(const struct node *root, const char *hash_name, const c
 const char *compare_text(enum compare compare);
 
 struct projection {
-    struct path *paths;
+    struct path *paths; /* Sorted: those that begin alike follow each other. */
     size_t count, room;
 };
 
 int projection_parse(struct scope *scope, struct slice text, struct projection *projection,
                      struct error *err);
+/* For one that was made otherwise; none of its paths may be a part of another. */
+void projection_sort(struct projection *projection);
 /* As path_check_keys(), for all its paths. */
 int projection_check_keys(const struct projection *projection, const char *hash_name,
                           const char *range_name, struct error *err);

@@ -3,6 +3,7 @@
 #include "services/dynamodb/parser.h"
 #include "services/dynamodb/value.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static int parse_paths(struct parser *parser, struct node *list, struct error *err)
@@ -61,87 +62,83 @@ int projection_parse(struct scope *scope, struct slice text, struct projection *
     for (size_t i = 0; i < list->args_count; i++) {
         projection->paths[projection->count++] = list->args[i]->path;
     }
-    return check_pairs(&parser, projection, err);
+    rc = check_pairs(&parser, projection, err);
+    if (rc == 0) {
+        projection_sort(projection);
+    }
+    return rc;
 }
 
-/* The part of a value that some of the paths, all of which pass through it at @depth, name. The
- * paths are walked once per element: they are few. */
-static json_t *part_of(const json_t *value, const struct path *const *paths, size_t count,
-                       size_t depth);
-
-/* What the paths that go on from @depth through this element name of @value. */
-static json_t *element_part(const json_t *value, const struct path *const *paths, size_t count,
-                            size_t depth, const char *name, int64_t index)
+static int compare_elements(const struct path_element *a, const struct path_element *b)
 {
-    const struct path *through[count]; /* At most 2048: an expression has 4096 bytes. */
-    size_t through_count = 0;
+    return a->index != b->index ? (a->index < b->index ? -1 : 1)
+           : a->index >= 0      ? 0
+                                : slice_compare(a->name, b->name);
+}
 
-    for (size_t i = 0; i < count; i++) {
-        const struct path_element *element = &paths[i]->elements[depth];
-        bool passes = index >= 0 ? element->index == index
-                                 : element->index < 0 && slice_equal_z(element->name, name);
+static int compare_paths(const void *a, const void *b)
+{
+    const struct path *x = a, *y = b;
+    int order = 0;
 
-        if (passes) {
-            through[through_count++] = paths[i];
+    for (size_t i = 0; order == 0 && i < x->count && i < y->count; i++) {
+        order = compare_elements(&x->elements[i], &y->elements[i]);
+    }
+    return order;
+}
+
+void projection_sort(struct projection *projection)
+{
+    qsort(projection->paths, projection->count, sizeof(struct path), compare_paths);
+}
+
+static json_t *part_of(const json_t *value, const struct path *paths, size_t count, size_t depth);
+
+/* The elements of a map or list that the paths name at @depth, as far as they go on from there. The
+ * paths are sorted: those through the same element follow each other. */
+static json_t *elements_of(const json_t *content, enum value_type type, const struct path *paths,
+                           size_t count, size_t depth)
+{
+    json_t *parts = type == VALUE_M ? json_object() : json_array();
+
+    for (size_t i = 0, run; i < count; i += run) {
+        const struct path_element *element = &paths[i].elements[depth];
+        bool by_name = element->index < 0;
+        json_t *inner = NULL, *value = NULL;
+
+        for (run = 1;
+             i + run < count && compare_elements(element, &paths[i + run].elements[depth]) == 0;) {
+            run++;
+        }
+        if (by_name && type == VALUE_M) {
+            value = json_object_get(content, element->name.data);
+        } else if (!by_name && type == VALUE_L) {
+            value = json_array_get(content, (size_t)element->index);
+        }
+        inner = value == NULL ? NULL : part_of(value, &paths[i], run, depth + 1);
+        if (inner != NULL && type == VALUE_M) {
+            json_object_set_new_nocheck(parts, element->name.data, inner);
+        } else if (inner != NULL) {
+            json_array_append_new(parts, inner);
         }
     }
-    return through_count == 0 ? NULL : part_of(value, through, through_count, depth + 1);
+    return parts;
 }
 
-static json_t *map_part(const json_t *map, const struct path *const *paths, size_t count,
-                        size_t depth)
-{
-    json_t *part = json_object();
-    const char *name;
-    json_t *element;
-
-    json_object_foreach((json_t *)(uintptr_t)map, name, element)
-    {
-        json_t *inner = element_part(element, paths, count, depth, name, -1);
-
-        if (inner != NULL) {
-            json_object_set_new_nocheck(part, name, inner);
-        }
-    }
-    return part;
-}
-
-static json_t *list_part(const json_t *list, const struct path *const *paths, size_t count,
-                         size_t depth)
-{
-    json_t *part = json_array();
-
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        json_t *inner =
-            element_part(json_array_get(list, i), paths, count, depth, NULL, (int64_t)i);
-
-        if (inner != NULL) {
-            json_array_append_new(part, inner);
-        }
-    }
-    return part;
-}
-
-static json_t *part_of(const json_t *value, const struct path *const *paths, size_t count,
-                       size_t depth)
+/* The part of a value that the paths, all of which pass through it before @depth, name. */
+static json_t *part_of(const json_t *value, const struct path *paths, size_t count, size_t depth)
 {
     enum value_type type = value_type_of(value);
-    const json_t *content = value_content(value);
     json_t *part;
-    bool empty;
 
-    for (size_t i = 0; i < count; i++) {
-        if (paths[i]->count == depth) {
-            return json_deep_copy(value);
-        }
+    if (paths[0].count == depth) { /* Then it is the only one: paths do not overlap. */
+        return json_deep_copy(value);
     }
     if (type != VALUE_M && type != VALUE_L) {
         return NULL;
     }
-    part = type == VALUE_M ? map_part(content, paths, count, depth)
-                           : list_part(content, paths, count, depth);
-    empty = type == VALUE_M ? json_object_size(part) == 0 : json_array_size(part) == 0;
-    if (empty) {
+    part = elements_of(value_content(value), type, paths, count, depth);
+    if (type == VALUE_M ? json_object_size(part) == 0 : json_array_size(part) == 0) {
         json_decref(part);
         return NULL;
     }
@@ -161,10 +158,5 @@ int projection_check_keys(const struct projection *projection, const char *hash_
 
 json_t *projection_apply(const struct projection *projection, const json_t *item)
 {
-    const struct path *paths[projection->count + 1];
-
-    for (size_t i = 0; i < projection->count; i++) {
-        paths[i] = &projection->paths[i];
-    }
-    return map_part(item, paths, projection->count, 0);
+    return elements_of(item, VALUE_M, projection->paths, projection->count, 0);
 }

@@ -365,4 +365,5 @@ void update_paths(const struct update *update, struct arena *arena, struct proje
     for (size_t i = 0; i < update->count; i++) {
         paths->paths[paths->count++] = update->actions[i].path;
     }
+    projection_sort(paths);
 }
