@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #define BODY_BYTES_DEFAULT (1024 * 1024)
+#define LARGE_BODY_BYTES (1024 * 1024) /* What was made of such a one goes back to the system. */
 #define BODIES_BYTES_MAX (256LL * 1024 * 1024) /* All that are under way in one server. */
 #define MEMORY_BYTES_DEFAULT (32 * 1024) /* SigV4 headers with a session token take 2 to 3 kB. */
 #define CONNECTIONS_DEFAULT 1000
@@ -154,6 +156,8 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *con
 
 static void free_request(struct request *request)
 {
+    bool large = request->body.bytes >= LARGE_BODY_BYTES;
+
     *request->link = request->next;
     if (request->next != NULL) {
         request->next->link = request->link;
@@ -166,6 +170,9 @@ static void free_request(struct request *request)
     buf_close(&request->stream);
     arena_close(&request->public.arena);
     free(request);
+    if (large) {
+        malloc_trim(0);
+    }
 }
 
 static struct connection *connection_of(struct MHD_Connection *connection)

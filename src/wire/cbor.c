@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ITEMS_MAX 1000000 /* In one body; libcbor takes some 64 bytes for each. */
-
 /* Decoding. */
 
 static int decode(struct arena *arena, const struct model_shape *shape, const cbor_item_t *item,
@@ -267,7 +265,7 @@ static bool is_bounded(struct slice body)
             (const unsigned char *)body.data + at, body.bytes - at, &callbacks, &survey);
 
         if (result.status != CBOR_DECODER_FINISHED || survey.promised > body.bytes ||
-            ++items > ITEMS_MAX) {
+            ++items > CODEC_VALUES_MAX) {
             return false;
         }
         at += result.read;

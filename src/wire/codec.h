@@ -10,6 +10,7 @@
 
 #define CODEC_DEPTH_MAX 32
 #define FORM_PARAMETERS_MAX 10000
+#define CODEC_VALUES_MAX 300000 /* In a body of JSON or CBOR; each takes some 300 bytes. */
 
 /* How an error and a name look depends on the family, not on the exact protocol. */
 enum family { FAMILY_QUERY, FAMILY_EC2, FAMILY_JSON };

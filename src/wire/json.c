@@ -219,6 +219,27 @@ static int decode(struct arena *arena, const struct model_shape *shape, json_t *
     return 0;
 }
 
+/* A body of 16 MiB may have 8 million values, which would take gigabytes: count them before they
+ * are made, by the commas and brackets outside of texts. */
+static bool is_bounded(struct slice body)
+{
+    size_t values = 0;
+    bool quoted = false;
+
+    for (size_t i = 0; i < body.bytes; i++) {
+        char c = body.data[i];
+
+        if (quoted) {
+            i += c == '\\';
+            quoted = c != '"';
+        } else {
+            quoted = c == '"';
+            values += c == ',' || c == '[' || c == '{';
+        }
+    }
+    return values <= CODEC_VALUES_MAX;
+}
+
 int json_decode(struct arena *arena, const struct model_shape *shape, struct slice body,
                 struct doc **doc, struct error *err)
 {
@@ -230,6 +251,10 @@ int json_decode(struct arena *arena, const struct model_shape *shape, struct sli
     if (body.bytes == 0) {
         *doc = doc_new(arena, DOC_STRUCT);
         return 0;
+    }
+    if (!is_bounded(body)) {
+        return error_api_status(err, 413, "SerializationException",
+                                "The request has more than %d values", CODEC_VALUES_MAX);
     }
     json = json_loadb(body.data, body.bytes, JSON_REJECT_DUPLICATES, &problem);
     if (json == NULL) {

@@ -60,6 +60,41 @@ static void cbor_is_believed_no_length(void **state)
     }
 }
 
+/* What a body promises to become is counted, in texts or not. */
+static void json_has_a_number_of_values(void **state)
+{
+    static const struct {
+        const char *says, *piece;
+        int pieces;
+        bool good;
+    } cases[] = {
+        {"as many as may be",       "\"\",",                  CODEC_VALUES_MAX - 4, true },
+        {"one too many",            "\"\",",                  CODEC_VALUES_MAX,     false},
+        {"brackets",                "[",                      CODEC_VALUES_MAX,     false},
+        {"commas in texts",         "\",,,[[{{\",",           30000,                true },
+        {"behind an escaped quote", "\",\\\",,,,[[{{\\\\\",", 30000,                true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct arena arena = {0};
+        struct buf text = {0};
+        struct error err = {0};
+        struct doc *in = NULL;
+
+        buf_add_z(&text, "{\"a\":[");
+        for (int k = 0; k < cases[i].pieces; k++) {
+            buf_add_z(&text, cases[i].piece);
+        }
+        buf_add_z(&text, "\"\"]}");
+        check_int(cases[i].says, cases[i].good,
+                  json_decode(&arena, &shape, buf_slice(&text), &in, &err) == 0);
+        check_int(cases[i].says, !cases[i].good, strstr(err.message, "values") != NULL);
+        buf_close(&text);
+        arena_close(&arena);
+    }
+}
+
 static void depth_has_an_end(void **state)
 {
     struct buf deep = {0};
@@ -185,6 +220,7 @@ int main(void)
         cmocka_unit_test(cbor_is_believed_no_length),
         cmocka_unit_test(a_form_of_many_names_keeps_them_in_order),
         cmocka_unit_test(each_kind_takes_what_it_is),
+        cmocka_unit_test(json_has_a_number_of_values),
         cmocka_unit_test(depth_has_an_end),
     };
 
