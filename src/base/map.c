@@ -7,17 +7,20 @@
 #include <string.h>
 #include <sys/random.h>
 
+static uint64_t seed;
+
+/* Before main(): maps are used by several threads, each its own. */
+__attribute__((constructor)) static void choose_seed(void)
+{
+    ASSERT(getrandom(&seed, sizeof(seed), 0) == (ssize_t)sizeof(seed));
+}
+
 /* FNV-1a from a random beginning, and MurmurHash3's last step, so that a table's index depends on
  * all of it. */
 uint64_t map_hash(struct slice key)
 {
-    static uint64_t seed;
-    uint64_t hash;
+    uint64_t hash = seed;
 
-    while (seed == 0) {
-        ASSERT(getrandom(&seed, sizeof(seed), 0) == (ssize_t)sizeof(seed));
-    }
-    hash = seed;
     for (size_t i = 0; i < key.bytes; i++) {
         hash = (hash ^ (unsigned char)key.data[i]) * 1099511628211ULL;
     }

@@ -46,10 +46,10 @@ struct lxc {
     char site[8];
     uint64_t next_serial;
     size_t in_flight;
-    struct request *requests, **last;           /* In order; sent ones too, until answered. */
+    struct request *requests, **last; /* In order; sent ones too, until answered. */
     char listening[COMPUTE_VPCS_MAX][COMPUTE_ID_BYTES]; /* VPCs whose listeners we have. */
     int netlinks[COMPUTE_VPCS_MAX];                     /* Of the same; -1: not yet. */
-    struct link_bytes *links;                   /* Of all VPCs, when they were last read. */
+    struct link_bytes *links;                           /* Of all VPCs, when they were last read. */
     size_t link_count, link_room;
     int64_t links_read_ms;
     struct probes *probes;
@@ -457,7 +457,8 @@ static void take_vpc(struct lxc *lxc, const struct request *request, const int *
         note_listeners(lxc, request->key, false);
     }
     for (size_t i = 0; i < count; i++) {
-        size_t slot = i == COMPUTE_LISTENER_KINDS ? listening_slot(lxc, request->key) : COMPUTE_VPCS_MAX;
+        size_t slot =
+            i == COMPUTE_LISTENER_KINDS ? listening_slot(lxc, request->key) : COMPUTE_VPCS_MAX;
 
         if (slot < COMPUTE_VPCS_MAX) {
             lxc->netlinks[slot] = fds[i];
