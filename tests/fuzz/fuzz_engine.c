@@ -265,12 +265,13 @@ static void pass(struct fake *fake, int hours, int activities_max)
     }
 }
 
-/* Nothing happens any more: soon nothing is done any more. */
+/* Nothing happens any more: soon nothing is done any more. The unhealthy are replaced one after the
+ * other, each when the one before has warmed up, which takes an hour at most here. */
 static void rest(struct fake *fake)
 {
     fake->launch_error = NULL;
     fake->boot_ms = fake->end_ms = fake->drain_ms = 1000;
-    pass(fake, 4, 100);
+    pass(fake, SIZE_MOST + 3, 100);
     pass(fake, 2, 0);
 }
 
