@@ -18,7 +18,7 @@ for target in "$dir"/tests/fuzz/fuzz_*; do
     for corpus in "tests/fuzz/corpus/${name#fuzz_}" "${CORPUS:-/nonexistent}/corpus-$name"; do
         [ ! -d "$corpus" ] || inputs+=("$corpus")
     done
-    LLVM_PROFILE_FILE=$dir/$name.profraw "$target" -runs=0 "${inputs[@]}" > "$dir/$name.log" 2>&1 ||
+    LLVM_PROFILE_FILE=$dir/$name.profraw "$target" -runs=0 -artifact_prefix="$dir/$name-" "${inputs[@]}" > "$dir/$name.log" 2>&1 ||
         { tail -40 "$dir/$name.log"; exit 1; }
     programs+=(-object "$target")
 done

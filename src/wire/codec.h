@@ -28,7 +28,8 @@ struct form {
     size_t slots_room;
 };
 int form_parse(struct arena *arena, struct slice text, struct form *root, struct error *err);
-const struct form *form_find(const struct form *form, struct slice name);
+/* The child called @name, or NULL. */
+struct form *form_find(const struct form *form, struct slice name);
 /* The value of a top-level name; NULL data when absent. */
 struct slice form_value(const struct form *root, const char *name);
 

@@ -5,7 +5,8 @@
 
 #define FEW 8 /* Children, so many as are searched one by one. */
 
-/* Where the child called @name is, or would be. */
+/* Where the child called @name is, or would be. The table lies in the arena, as the tree does: a
+ * struct map would have to be closed, node by node. */
 static struct form **slot_of(const struct form *parent, struct slice name)
 {
     size_t mask = parent->slots_room - 1, at = map_hash(name) & mask;
@@ -16,22 +17,17 @@ static struct form **slot_of(const struct form *parent, struct slice name)
     return &parent->slots[at];
 }
 
-static struct form *find_child(const struct form *parent, struct slice name)
+struct form *form_find(const struct form *form, struct slice name)
 {
-    if (parent->slots != NULL) {
-        return *slot_of(parent, name);
+    if (form->slots != NULL) {
+        return *slot_of(form, name);
     }
-    for (struct form *child = parent->children; child != NULL; child = child->next) {
+    for (struct form *child = form->children; child != NULL; child = child->next) {
         if (slice_equal(child->name, name)) {
             return child;
         }
     }
     return NULL;
-}
-
-const struct form *form_find(const struct form *form, struct slice name)
-{
-    return find_child(form, name);
 }
 
 struct slice form_value(const struct form *root, const char *name)
@@ -53,7 +49,7 @@ static void make_slots(struct arena *arena, struct form *parent)
 /* The child called @name, made if need be. */
 static struct form *child_of(struct arena *arena, struct form *parent, struct slice name)
 {
-    struct form *child = find_child(parent, name);
+    struct form *child = form_find(parent, name);
 
     if (child != NULL) {
         return child;

@@ -27,6 +27,14 @@ static int template_error(struct error *err, const char *text)
     return error_api(err, "ValidationError", "Template error: %s", text);
 }
 
+static struct evaluation bounded_by(const struct evaluation *evaluation, int64_t *room)
+{
+    struct evaluation bounded = *evaluation;
+
+    bounded.room = room;
+    return bounded;
+}
+
 static int spend(const struct evaluation *evaluation, size_t cost, struct error *err)
 {
     *evaluation->room -= (int64_t)cost;
@@ -524,9 +532,8 @@ static int value_of(const struct evaluation *evaluation, json_t *value, int dept
 int evaluate(const struct evaluation *evaluation, json_t *value, json_t **result, struct error *err)
 {
     int64_t room = ROOM;
-    struct evaluation bounded = *evaluation;
+    struct evaluation bounded = bounded_by(evaluation, &room);
 
-    bounded.room = &room;
     return value_of(&bounded, value, 0, result, err);
 }
 
@@ -622,11 +629,8 @@ int evaluate_condition(const struct evaluation *evaluation, const char *name, bo
 {
     json_t *reference = json_pack("{s:s}", "Condition", name);
     int64_t room = ROOM;
-    struct evaluation bounded = *evaluation;
-    int rc;
-
-    bounded.room = &room;
-    rc = condition_of(&bounded, reference, 0, holds, err);
+    struct evaluation bounded = bounded_by(evaluation, &room);
+    int rc = condition_of(&bounded, reference, 0, holds, err);
 
     json_decref(reference);
     return rc;

@@ -23,7 +23,7 @@ struct evaluation {
     evaluate_lookup_fn *lookup;
     void *data;
     const char *const *zones; /* What Fn::GetAZs gives, NULL-terminated. */
-    int64_t *room;            /* Evaluate.c's own. */
+    int64_t *room;            /* What is left of its bounds; evaluate.c sets it. */
 };
 
 /* A new reference in *@result; NULL when the value is AWS::NoValue. */

@@ -104,10 +104,10 @@ static json_t *elements_of(const json_t *content, enum value_type type, const st
     for (size_t i = 0, run; i < count; i += run) {
         const struct path_element *element = &paths[i].elements[depth];
         bool by_name = element->index < 0;
-        json_t *inner = NULL, *value = NULL;
+        json_t *inner, *value = NULL;
 
-        for (run = 1;
-             i + run < count && compare_elements(element, &paths[i + run].elements[depth]) == 0;) {
+        run = 1;
+        while (i + run < count && compare_elements(element, &paths[i + run].elements[depth]) == 0) {
             run++;
         }
         if (by_name && type == VALUE_M) {

@@ -442,6 +442,13 @@ void volumes_close(struct ec2 *ec2);
 /* AttachTime and so on of its volumes. */
 void instance_mappings_fill(struct ctx *ctx, const struct ec2_instance *instance, struct doc *out);
 
+/* network.c */
+
+struct compute_vpc;
+/* The caller ends it with network_free(). */
+struct compute_vpc *network_describe(const struct control *control, const struct ec2_vpc *vpc);
+void network_free(struct compute_vpc *network);
+
 /* acts.c: from what should be to the compute driver. */
 int acts_start(struct ctx *ctx, struct error *err);
 void acts_close(struct ec2 *ec2);

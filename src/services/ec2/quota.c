@@ -10,8 +10,8 @@
 #include <assert.h>
 #include <string.h>
 
-/* Fewer than COMPUTE_VPCS_MAX, for those just deleted take some time to go. */
 #define VPCS_MAX 50
+static_assert(VPCS_MAX < COMPUTE_VPCS_MAX, "those just deleted take some time to go");
 
 /* Where the member `char *vpc` of @type_ is; of each VPC, then. */
 #define IN_VPC(type_) offsetof(type_, vpc)
@@ -50,8 +50,6 @@ static size_t count_of(const struct control *control, enum kind kind, const char
     }
     return count;
 }
-
-static_assert(VPCS_MAX < COMPUTE_VPCS_MAX, "room for those on their way out");
 
 int quota_check(const struct control *control, enum kind kind, const char *vpc, size_t count,
                 struct error *err)
