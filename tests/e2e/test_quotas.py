@@ -14,8 +14,15 @@ def ec2(sim):
 
 
 @pytest.fixture(scope='module')
-def vpc(ec2):
-    return ec2.create_vpc(CidrBlock='10.0.0.0/16')['Vpc']['VpcId']
+def gateway(ec2):
+    return ec2.create_internet_gateway()['InternetGateway']['InternetGatewayId']
+
+
+@pytest.fixture(scope='module')
+def vpc(ec2, gateway):
+    vpc = ec2.create_vpc(CidrBlock='10.0.0.0/16')['Vpc']['VpcId']
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    return vpc
 
 
 def fill(call, requests):
@@ -28,7 +35,7 @@ def fill(call, requests):
     raise AssertionError('never refused')
 
 
-def test_internet_gateways(ec2):
+def test_internet_gateways(ec2, vpc):
     there = len(ec2.describe_internet_gateways()['InternetGateways'])
     assert fill(ec2.create_internet_gateway, itertools.repeat({})) == (
         50 - there, 'InternetGatewayLimitExceeded', 'The maximum number of internet gateways has been reached.')
@@ -40,12 +47,10 @@ def test_subnets(ec2, vpc):
     assert len(ec2.describe_subnets(Filters=[{'Name': 'vpc-id', 'Values': [vpc]}])['Subnets']) == 64
 
 
-def test_route_tables_and_routes(ec2, vpc):
+def test_route_tables_and_routes(ec2, vpc, gateway):
     main = ec2.describe_route_tables(Filters=[{'Name': 'vpc-id', 'Values': [vpc]}])['RouteTables'][0]['RouteTableId']
-    gateway = ec2.describe_internet_gateways()['InternetGateways'][1]['InternetGatewayId']
     assert fill(ec2.create_route_table, itertools.repeat({'VpcId': vpc})) == (
         199, 'RouteTableLimitExceeded', 'The maximum number of route tables has been reached.')
-    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
     assert fill(ec2.create_route, (
         {'RouteTableId': main, 'GatewayId': gateway, 'DestinationCidrBlock': f'11.{i // 256}.{i % 256}.0/24'}
         for i in range(600))) == (499, 'RouteLimitExceeded', 'The maximum number of routes has been reached.')
