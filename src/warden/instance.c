@@ -388,11 +388,6 @@ static int start(const struct site *site, const struct warden_instance *instance
     }
     rc = rootfs_mount(site, instance, &slot, merged, err);
     if (rc == 0) {
-        snprintf(text, sizeof(text), "%s\n", instance->image);
-        site_path(site, path, "instances/%s/image", instance->id);
-        rc = keep_file(path, slice_z(text), err);
-    }
-    if (rc == 0) {
         snprintf(text, sizeof(text), "%s\n", instance->vpc);
         site_path(site, path, "instances/%s/vpc", instance->id);
         rc = keep_file(path, slice_z(text), err);
@@ -464,6 +459,7 @@ void instance_gone(const struct site *site, const char *id)
     console_remove(site, id);
     site_path(site, path, "instances/%s", id);
     remove_tree(path);
+    images_sweep(site);
     site_path(site, path, "locks/%s", id);
     unlink(path);
 }
@@ -505,8 +501,7 @@ int instance_image(const struct site *site, const char *instance, const char *im
     char path[PATH_BYTES];
     int rc, disk;
 
-    site_path(site, path, "images/%s/layers", image);
-    if (access(path, F_OK) == 0) {
+    if (image_exists(site, image)) {
         return 0; /* Made, and whoever asked did not live to hear it. */
     }
     container = container_of(site, instance);

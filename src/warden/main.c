@@ -184,6 +184,7 @@ static void adopt(void)
 
     site_path(&warden.site, path, "instances");
     each_name(path, "i-", adopt_instance, NULL);
+    images_adopt(&warden.site);
     haproxy_adopt();
 }
 
@@ -209,7 +210,7 @@ static int run(const struct options *options, int argc, char **argv, struct erro
         rc = claim(err);
     }
     if (rc == 0) {
-        rc = rootfs_prepare_base(&warden.site, err);
+        rc = images_prepare_base(&warden.site, err);
     }
     if (rc == 0) {
         rc = open_api(options, &listen_fd, err);

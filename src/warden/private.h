@@ -123,13 +123,33 @@ void block_owner(uint32_t i, char state[PATH_BYTES]);
 int rootfs_mount(const struct site *site, const struct warden_instance *instance, uint32_t *slot,
                  char merged[PATH_BYTES], struct error *err);
 void rootfs_unmount(const struct site *site, const char *id);
+/* Make @image of a stopped or frozen instance. */
 int rootfs_image(const struct site *site, const char *instance, const char *image,
                  struct error *err);
 /* A user namespace with the map "@from @to 65536"; its descriptor serves mount_setattr(). -1. */
 int rootfs_userns(uint32_t from, uint32_t to, struct error *err);
 /* A detached, id-mapped view of @path; -1. */
 int rootfs_mapped_tree(const char *path, int userns, bool read_only, struct error *err);
-int rootfs_prepare_base(const struct site *site, struct error *err);
+
+/* images.c */
+#define IMAGE_LAYERS_MAX 16
+/* The layers under an instance's own, the uppermost first; none before image_use(). */
+size_t image_layers_of(const struct site *site, const char *instance,
+                       char layers[IMAGE_LAYERS_MAX][PATH_BYTES]);
+/* Before an instance's first mount: from now on its layers are there for as long as it is. */
+int image_use(const struct site *site, const char *image, const char *instance, struct error *err);
+bool image_exists(const struct site *site, const char *image);
+/* Where the copy of an instance's own layer belongs; it becomes an image by image_end(), which gets,
+ * and when it is not 0 returns, what the copy came to. */
+int image_begin(const struct site *site, const char *image, const char *instance,
+                char layer[PATH_BYTES], struct error *err);
+int image_end(const struct site *site, const char *image, int rc, struct error *err);
+int image_gone(const struct site *site, const char *image, struct error *err);
+/* Remove the layers that neither an image nor an instance names. */
+void images_sweep(const struct site *site);
+void images_adopt(const struct site *site); /* What a warden that was killed left undone. */
+/* The base image is of the machine, not of the site: one layer in /var/cache/muster. */
+int images_prepare_base(const struct site *site, struct error *err);
 
 /* instance.c */
 int instance_ensure(const struct site *site, const struct warden_instance *instance,

@@ -104,6 +104,19 @@ static void find_vpc(void *data, const char *name)
     }
 }
 
+static void find_image(void *data, const char *name)
+{
+    struct warden_found *found =
+        id_has(name, WARDEN_ID_BYTES, "ami-") && strcmp(name, BASE_IMAGE) != 0 &&
+                image_exists(&warden.site, name)
+            ? add_found(data, name)
+            : NULL;
+
+    if (found != NULL) {
+        found->state = WARDEN_STOPPED;
+    }
+}
+
 static void do_inventory(const struct warden_header *header)
 {
     static struct inventory inventory;
@@ -111,6 +124,8 @@ static void do_inventory(const struct warden_header *header)
 
     site_path(&warden.site, path, "instances");
     each_name(path, "i-", find_instance, &inventory);
+    site_path(&warden.site, path, "images");
+    each_name(path, "ami-", find_image, &inventory);
     site_namespace(&warden.site, "vpc-", prefix);
     each_name("/run/netns", prefix, find_vpc, &inventory);
     message_send(
@@ -191,7 +206,6 @@ static int serve(const struct warden_header *header, const char *payload)
 {
     const struct warden_instance *instance = (const void *)payload;
     const struct warden_image *image = (const void *)payload;
-    char path[PATH_BYTES];
     struct error err = {0};
     int rc = 0, lock;
 
@@ -217,12 +231,7 @@ static int serve(const struct warden_header *header, const char *payload)
         rc = instance_image(&warden.site, image->instance, image->image, &err);
         break;
     case WARDEN_IMAGE_GONE:
-        if (strcmp(payload, BASE_IMAGE) == 0) {
-            rc = error_set(&err, ERR_INVALID, "the base image stays");
-            break;
-        }
-        site_path(&warden.site, path, "images/%s", payload);
-        remove_tree(path);
+        rc = image_gone(&warden.site, payload, &err);
         break;
     case WARDEN_VPC:
         do_vpc(header, payload);

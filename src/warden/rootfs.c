@@ -15,13 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define RANGE 65536
 #define SLOTS 2000 /* Of a site: 32 sites of them fit into 32 bits. */
-#define LAYERS_MAX 16
 
 /* The instance's uid range starts here. */
 static uint32_t first_uid(uint32_t slot)
@@ -46,7 +46,7 @@ int rootfs_userns(uint32_t from, uint32_t to, struct error *err)
         return -1;
     }
     if (child == 0) {
-        char byte = unshare(CLONE_NEWUSER) == 0 ? 1 : 0;
+        char byte = unshare(CLONE_NEWUSER) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 ? 1 : 0;
 
         if (write(go[1], &byte, 1) != 1) {
             _exit(1);
@@ -100,28 +100,6 @@ int rootfs_mapped_tree(const char *path, int userns, bool read_only, struct erro
         return -1;
     }
     return tree;
-}
-
-/* The layers of @image, its own first: STATE/images/ID/layers names them, one path per line. */
-static size_t layers_of(const struct site *site, const char *image, char layers[][PATH_BYTES],
-                        struct error *err)
-{
-    char path[PATH_BYTES];
-    size_t count = 0;
-    FILE *file;
-
-    site_path(site, path, "images/%s/layers", image);
-    file = fopen(path, "re");
-    if (file == NULL) {
-        error_set(err, ERR_NOT_FOUND, "there is no image %s", image);
-        return 0;
-    }
-    while (count < LAYERS_MAX && fgets(layers[count], PATH_BYTES, file) != NULL) {
-        layers[count][strcspn(layers[count], "\n")] = '\0';
-        count += layers[count][0] != '\0';
-    }
-    fclose(file);
-    return count;
 }
 
 /* The lowest range that no other instance has. The directory itself is the claim. */
@@ -257,15 +235,12 @@ static int own_directory(const char *path, uint32_t uid, struct error *err)
 static int mount_overlay(const struct site *site, const struct warden_instance *instance,
                          uint32_t slot, const char *merged, struct error *err)
 {
-    static char layers[LAYERS_MAX][PATH_BYTES];
+    static char layers[IMAGE_LAYERS_MAX][PATH_BYTES];
     char lower[PATH_BYTES], upper[PATH_BYTES], work[PATH_BYTES];
     struct buf options = {0};
-    size_t count = layers_of(site, instance->image, layers, err), attached = 0;
-    int userns, rc = count == 0 ? ERR_NOT_FOUND : 0;
+    size_t count = image_layers_of(site, instance->id, layers), attached = 0;
+    int userns, rc = 0;
 
-    if (rc != 0) {
-        return rc;
-    }
     userns = rootfs_userns(0, first_uid(slot), err);
     if (userns < 0) {
         return ERR_SYSTEM;
@@ -314,6 +289,9 @@ int rootfs_mount(const struct site *site, const struct warden_instance *instance
     site_path(site, path, "instances/%s", instance->id);
     rc = make_directory(path, 0711, err);
     if (rc == 0) {
+        rc = image_use(site, instance->image, instance->id, err);
+    }
+    if (rc == 0) {
         rc = take_slot(site, instance->id, slot, err);
     }
     if (rc == 0) {
@@ -347,51 +325,27 @@ void rootfs_unmount(const struct site *site, const char *id)
 }
 
 /* The upper layer through the inverse map, so that its files have their natural owners again. */
-static int copy_upper(const struct site *site, const char *instance, const char *image,
+static int copy_upper(const struct site *site, const char *instance, const char *layer,
                       struct error *err)
 {
-    static char layers[LAYERS_MAX][PATH_BYTES];
-    char upper[PATH_BYTES], view[PATH_BYTES], layer[PATH_BYTES], path[PATH_BYTES], from[64];
+    char upper[PATH_BYTES], view[PATH_BYTES];
     const char *const copy[] = {"cp", "-a", "--sparse=always", view, layer, NULL};
-    struct buf list = {0};
     uint32_t slot = 0;
-    size_t count;
-    FILE *file;
-    int userns, tree, rc;
+    int userns, tree, rc = take_slot(site, instance, &slot, err);
 
-    site_path(site, path, "instances/%s/image", instance);
-    file = fopen(path, "re");
-    if (file == NULL || fgets(from, sizeof(from), file) == NULL) {
-        return error_set(err, ERR_NOT_FOUND, "there is no instance %s", instance);
-    }
-    fclose(file);
-    from[strcspn(from, "\n")] = '\0';
-    rc = take_slot(site, instance, &slot, err);
-    count = rc == 0 ? layers_of(site, from, layers, err) : 0;
-    if (count == 0 || count == LAYERS_MAX) {
-        return count == 0
-                   ? ERR_NOT_FOUND
-                   : error_set(err, ERR_SYSTEM, "an image has at most %d layers", LAYERS_MAX);
-    }
     site_path(site, upper, "instances/%s/disk/upper", instance);
     site_path(site, view, "instances/%s/view", instance);
-    site_path(site, path, "images/%s.new", image);
-    site_path(site, layer, "images/%s.new/layer", image);
-    remove_tree(path); /* What was killed in mid-copy, and its mount. */
-    if (is_mounted(view)) {
+    if (is_mounted(view)) { /* What was killed in mid-copy. */
         umount2(view, MNT_DETACH);
     }
-    rc = make_directory(path, 0711, err);
-    if (rc == 0) {
-        rc = make_directory(view, 0755, err);
-    }
+    rc = rc != 0 ? rc : make_directory(view, 0755, err);
     userns = rc == 0 ? rootfs_userns(first_uid(slot), 0, err) : -1;
     tree = userns < 0 ? -1 : rootfs_mapped_tree(upper, userns, true, err);
-    if (tree < 0 ||
-        syscall(SYS_move_mount, tree, "", AT_FDCWD, view, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    if (tree < 0) {
         rc = rc != 0 ? rc : ERR_SYSTEM;
-    }
-    if (rc == 0) {
+    } else if (syscall(SYS_move_mount, tree, "", AT_FDCWD, view, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+        rc = error_errno(err, "move_mount %s", view);
+    } else {
         rc = run_program(copy, SLICE_EMPTY, NULL, err);
         umount2(view, MNT_DETACH);
         rmdir(view);
@@ -402,22 +356,6 @@ static int copy_upper(const struct site *site, const char *instance, const char 
     if (userns >= 0) {
         close(userns);
     }
-    if (rc != 0) {
-        remove_tree(path);
-        return rc;
-    }
-    site_path(site, layer, "images/%s/layer", image);
-    buf_printf(&list, "%s\n", layer);
-    for (size_t i = 0; i < count; i++) {
-        buf_printf(&list, "%s\n", layers[i]);
-    }
-    site_path(site, view, "images/%s.new/layers", image);
-    rc = write_file(view, buf_slice(&list), 0644, err);
-    buf_close(&list);
-    site_path(site, view, "images/%s", image);
-    if (rc == 0 && rename(path, view) != 0) {
-        rc = error_errno(err, "%s", view);
-    }
     return rc;
 }
 
@@ -425,10 +363,13 @@ static int copy_upper(const struct site *site, const char *instance, const char 
 int rootfs_image(const struct site *site, const char *instance, const char *image,
                  struct error *err)
 {
-    char disk[PATH_BYTES], file[PATH_BYTES];
+    char disk[PATH_BYTES], file[PATH_BYTES], layer[PATH_BYTES];
     bool stopped;
-    int rc = 0;
+    int rc = image_begin(site, image, instance, layer, err);
 
+    if (rc != 0) {
+        return rc;
+    }
     site_path(site, disk, "instances/%s/disk", instance);
     site_path(site, file, "instances/%s/disk.img", instance);
     stopped = !is_mounted(disk) && access(file, F_OK) == 0;
@@ -436,46 +377,10 @@ int rootfs_image(const struct site *site, const char *instance, const char *imag
         rc = mount_loop(file, disk, err);
     }
     if (rc == 0) {
-        rc = copy_upper(site, instance, image, err);
+        rc = copy_upper(site, instance, layer, err);
     }
     if (stopped && is_mounted(disk) && umount2(disk, 0) != 0) {
         umount2(disk, MNT_DETACH);
     }
-    return rc;
-}
-
-/* The base image is of the machine, not of the site: one layer in /var/cache/muster. */
-int rootfs_prepare_base(const struct site *site, struct error *err)
-{
-    const char *script = getenv("MUSTER_MAKE_BASE");
-    const char *const argv[] = {script != NULL ? script : MUSTER_DATA_DIR "/image/make-base.sh",
-                                NULL};
-    char path[PATH_BYTES];
-    struct buf output = {0}, list = {0};
-    struct slice text, line;
-    int rc = run_program(argv, SLICE_EMPTY, &output, err);
-
-    if (rc != 0) {
-        buf_close(&output);
-        return error_wrap(err, "making the base image");
-    }
-    text = slice_trim(buf_slice(&output));
-    while (slice_next(&text, '\n', &line)) {
-        buf_clear(&list);
-        buf_printf(&list, "%.*s\n", SLICE_ARG(line)); /* The last line is the path. */
-    }
-    if (snprintf(path, sizeof(path), "%.*s/..", SLICE_ARG(slice_trim(buf_slice(&list)))) <
-            (int)sizeof(path) &&
-        chmod(path, 0700) != 0) { /* Its setuid programs are never updated. */
-        log_warn("image.open path=%s", path);
-    }
-    site_path(site, path, "images/" BASE_IMAGE);
-    rc = make_directory(path, 0711, err);
-    site_path(site, path, "images/" BASE_IMAGE "/layers");
-    if (rc == 0) {
-        rc = write_file(path, buf_slice(&list), 0644, err);
-    }
-    buf_close(&output);
-    buf_close(&list);
-    return rc;
+    return image_end(site, image, rc, err);
 }

@@ -225,6 +225,39 @@ def test_an_image_of_it_runs(lxc, ssh, group, instance, shell):
     lxc.client('ec2').deregister_image(ImageId=image)
 
 
+def test_an_image_may_go_before_its_instances(lxc, ssh, group, instance, shell):
+    """As on AWS: what was launched of it, and what was baked from that, has all its files for ever."""
+    ec2, images = lxc.client('ec2'), lxc.state_dir / 'images'
+
+    def launch(image):
+        made = run(lxc, group, image)
+        return made, ssh.ready(in_state(lxc, made, 'running')['PublicIpAddress'])
+    shell('echo below | sudo tee /below')
+    first = image_of(lxc, instance, 'first')
+    one, address = launch(first)
+    ec2.deregister_image(ImageId=first)
+    wait(lambda: not (images / first / 'layers').exists(), 'the image to go')
+    assert ssh.run(address, 'cat /below') == 'below'
+    ec2.stop_instances(InstanceIds=[one])
+    in_state(lxc, one, 'stopped')
+    ec2.start_instances(InstanceIds=[one])
+    address = ssh.ready(in_state(lxc, one, 'running')['PublicIpAddress'])
+    assert ssh.run(address, 'cat /below; echo above | sudo tee /above') == 'below\nabove'
+    second = image_of(lxc, one, 'second')
+    ec2.terminate_instances(InstanceIds=[one])
+    in_state(lxc, one, 'terminated')
+    two, address = launch(second)
+    assert ssh.run(address, 'cat /below /above') == 'below\nabove'
+    with pytest.raises(ClientError, match='InvalidAMIID.NotFound'):
+        ec2.run_instances(ImageId=first, MinCount=1, MaxCount=1)
+    ec2.deregister_image(ImageId=second)
+    assert ssh.run(address, 'md5sum < /usr/bin/ssh; cat /above')
+    assert (images / first).exists() and (images / second).exists()
+    ec2.terminate_instances(InstanceIds=[two])
+    in_state(lxc, two, 'terminated')
+    wait(lambda: not (images / first).exists() and not (images / second).exists(), 'the layers to go')
+
+
 def test_shutdown_inside_stops_it(lxc, group, ssh):
     made = run(lxc, group, InstanceInitiatedShutdownBehavior='terminate')
     address = ssh.ready(in_state(lxc, made, 'running')['PublicIpAddress'])

@@ -357,6 +357,18 @@ def test_killed_in_the_midst_of_starts_and_ends_it_goes_on(site):
     site.healthy(site.instances)
 
 
+def test_images_that_nobody_has_go(site):
+    """One whose end musterd did not live to ask for, a copy in its midst, layers that nobody names."""
+    images = site.muster.state_dir / 'images'
+    unknown, unfinished, unnamed = 'ami-0123456789abcdef0', 'ami-0123456789abcdef1.new', 'ami-0123456789abcdef2'
+    before = sorted(os.listdir(images))
+    for name in (unknown, unfinished, unnamed):
+        (images / name / 'layer' / 'etc').mkdir(parents=True)
+    (images / unknown / 'layers').write_text(f'{images / unknown}/layer\n')
+    site.muster.restart(signal.SIGKILL)
+    wait(lambda: sorted(os.listdir(images)) == before, 'them to go', 20)
+
+
 def test_after_a_power_failure_instances_boot_again_with_their_disks(site):
     """Processes, namespaces, rules and mounts are gone; only files are left."""
     site.shell(site.instances[0], 'echo kept > /home/admin/file && sync')

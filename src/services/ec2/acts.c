@@ -476,6 +476,9 @@ static void on_inventory(void *data, const struct compute_found *found, size_t c
         } else if (has_prefix(id, "vpc-") && ec2_vpc_find(acts->control, id) == NULL) {
             log_info("vpc.unknown id=%s", id);
             sync_vpc(acts, id);
+        } else if (has_prefix(id, "ami-") && thing_get(acts->control, KIND_IMAGE, id) == NULL) {
+            log_info("image.unknown id=%s", id);
+            run_image_gone(acts->control, (void *)(uintptr_t)id);
         }
     }
 }
