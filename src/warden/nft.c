@@ -86,20 +86,42 @@ static void add_rule(struct buf *text, const struct network_rule *rule, const ch
     buf_printf(text, "%s\n", verdict);
 }
 
-/* A chain per interface and direction: what one of its groups allows, the rest is dropped. Egress
- * returns, so that the receiver's ingress is judged too. */
-static void add_chain(struct buf *text, const struct warden_vpc *vpc, const struct network_end *end,
-                      const struct network_rule *rules, bool egress, const char *link)
+/* A chain per security group and direction, and one per interface and direction that visits those
+ * of its groups: as long as the rules and the interfaces are, not as their product. Ingress accepts
+ * what a group allows. Egress only marks it, so that the receiver's ingress is judged too. */
+#define ALLOWED "0x1"
+
+static void add_group_chains(struct buf *text, const struct warden_vpc *vpc,
+                             const struct network_rule *rules)
 {
-    buf_printf(text, "  chain %c_%s {\n", egress ? 'e' : 'i', link);
-    for (uint16_t g = 0; g < end->group_count; g++) {
-        for (uint32_t r = 0; r < vpc->rule_count; r++) {
-            if (rules[r].group == end->groups[g] && rules[r].egress == egress) {
-                add_rule(text, &rules[r], egress ? "return" : "accept");
+    for (uint32_t group = 0; group < vpc->group_count; group++) {
+        for (int egress = 0; egress <= 1; egress++) {
+            buf_printf(text, "  chain g%c_%u {\n", egress ? 'e' : 'i', group);
+            for (uint32_t r = 0; r < vpc->rule_count; r++) {
+                if (rules[r].group == group && rules[r].egress == egress) {
+                    add_rule(text, &rules[r],
+                             egress ? "meta mark set " ALLOWED " return" : "accept");
+                }
             }
+            buf_add_z(text, "  }\n");
         }
     }
-    buf_add_z(text, "    drop\n  }\n");
+}
+
+static void add_end_chains(struct buf *text, const struct network_end *end)
+{
+    char link[16];
+
+    link_in_vpc(end->instance, link);
+    buf_printf(text, "  chain i_%s {\n", link);
+    for (uint16_t g = 0; g < end->group_count; g++) {
+        buf_printf(text, "    jump gi_%u\n", end->groups[g]);
+    }
+    buf_printf(text, "    drop\n  }\n  chain e_%s {\n    meta mark set 0x0\n", link);
+    for (uint16_t g = 0; g < end->group_count; g++) {
+        buf_printf(text, "    jump ge_%u\n", end->groups[g]);
+    }
+    buf_add_z(text, "    meta mark != " ALLOWED " drop\n  }\n");
 }
 
 static void add_jumps(struct buf *text, const struct warden_vpc *vpc,
@@ -175,18 +197,15 @@ static void add_flows(struct buf *text)
 void nft_vpc(struct buf *text, const struct warden_vpc *vpc, const struct network_end *ends,
              const struct network_rule *rules, bool flows)
 {
-    char link[16];
-
     buf_add_z(text,
               "table inet " TABLE " {}\ndelete table inet " TABLE "\ntable inet " TABLE " {\n");
     add_ends(text, vpc, ends);
     add_groups(text, vpc, ends);
     add_internet(text, vpc, ends);
+    add_group_chains(text, vpc, rules);
     for (uint32_t i = 0; i < vpc->end_count; i++) {
         if (ends[i].instance[0] != '\0') {
-            link_in_vpc(ends[i].instance, link);
-            add_chain(text, vpc, &ends[i], rules, true, link);
-            add_chain(text, vpc, &ends[i], rules, false, link);
+            add_end_chains(text, &ends[i]);
         }
     }
     /* No address but its own, on its own wire. */
