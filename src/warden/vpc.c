@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define IMDS_ADDRESS "169.254.169.254"
@@ -22,12 +24,19 @@
 #define DNS_PORT 53
 #define VPCS_MAX 64 /* As the compute driver has it. */
 
+static void namespace_path(const char *name, char path[128])
+{
+    snprintf(path, 128, "/run/netns/%s", name);
+}
+
+/* Not just its name, which is what is left when its maker was killed. */
 static bool namespace_exists(const char *name)
 {
+    struct statfs status;
     char path[128];
 
-    snprintf(path, sizeof(path), "/run/netns/%s", name);
-    return access(path, F_OK) == 0;
+    namespace_path(name, path);
+    return statfs(path, &status) == 0 && status.f_type == NSFS_MAGIC;
 }
 
 static int ip(const char *namespace, const char *text, struct error *err)
@@ -83,13 +92,11 @@ static void count_name(void *data, const char *name)
     ++*(size_t *)data;
 }
 
-static int add_namespace(const struct site *site, const char *vpc, const char *name, bool *made,
-                         struct error *err)
+static int add_namespace(const struct site *site, const char *name, bool *made, struct error *err)
 {
     const char *const argv[] = {"ip", "netns", "add", name, NULL};
-    char prefix[64];
+    char prefix[64], path[128];
     size_t count = 0;
-    int rc;
 
     *made = !namespace_exists(name);
     if (!*made) {
@@ -100,14 +107,9 @@ static int add_namespace(const struct site *site, const char *vpc, const char *n
     if (count >= VPCS_MAX) {
         return error_set(err, ERR_SYSTEM, "at most %d VPCs", VPCS_MAX);
     }
-    rc = run_program(argv, SLICE_EMPTY, NULL, err);
-    if (rc == 0) {
-        rc = ip(name, "link set lo up\n", err);
-    }
-    if (rc == 0) {
-        set_sysctls(site, vpc);
-    }
-    return rc;
+    namespace_path(name, path);
+    unlink(path);
+    return run_program(argv, SLICE_EMPTY, NULL, err);
 }
 
 /* Gateways, the link-local services and load balancers' own addresses live on lo. */
@@ -118,8 +120,9 @@ static int add_addresses(const struct warden_vpc *vpc, const char *name,
     struct buf text = {0};
     int rc;
 
-    buf_add_z(&text, "address replace " IMDS_ADDRESS "/32 dev lo\naddress replace " API_ADDRESS
-                     "/32 dev lo\naddress replace " DNS_ADDRESS "/32 dev lo\n");
+    buf_add_z(&text, "link set lo up\naddress replace " IMDS_ADDRESS "/32 dev lo\n"
+                     "address replace " API_ADDRESS "/32 dev lo\n"
+                     "address replace " DNS_ADDRESS "/32 dev lo\n");
     address_text(vpc_resolver(vpc->cidr), address);
     buf_printf(&text, "address replace %s/32 dev lo\n", address);
     for (uint32_t i = 0; i < vpc->subnet_count; i++) {
@@ -217,7 +220,11 @@ int vpc_ensure(const struct site *site, const struct warden_vpc *vpc,
     int rc;
 
     site_namespace(site, vpc->id, name);
-    rc = add_namespace(site, vpc->id, name, &made, err);
+    rc = add_namespace(site, name, &made, err);
+    /* All of it each time: what made the namespace may have been killed before it went on. */
+    if (rc == 0 && set_sysctls(site, vpc->id) != 0) {
+        rc = error_set(err, ERR_SYSTEM, "the network namespace of %s cannot be set up", vpc->id);
+    }
     if (rc == 0) {
         rc = add_addresses(vpc, name, ends, err);
     }
@@ -237,12 +244,13 @@ int vpc_ensure(const struct site *site, const struct warden_vpc *vpc,
 
 int vpc_gone(const struct site *site, const char *id, struct error *err)
 {
-    char name[64];
+    char name[64], path[128];
     const char *const argv[] = {"ip", "netns", "delete", name, NULL};
 
     site_namespace(site, id, name);
+    namespace_path(name, path);
     uplink_drop(site, id);
-    return namespace_exists(name) ? run_program(argv, SLICE_EMPTY, NULL, err) : 0;
+    return access(path, F_OK) == 0 ? run_program(argv, SLICE_EMPTY, NULL, err) : 0;
 }
 
 int vpc_sockets(const struct site *site, const char *id, int *fds, size_t count, struct error *err)
