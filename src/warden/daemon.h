@@ -7,8 +7,9 @@
 #include "warden/private.h"
 
 #include <poll.h>
+#include <sys/resource.h>
 
-#define WATCHED_MAX 1024
+#define WATCHED_MAX INSTANCES_MAX
 #define HAPROXIES_MAX 128
 
 struct daemon {
@@ -16,6 +17,7 @@ struct daemon {
     int socket;          /* To musterd; -1 while it is down. */
     uint32_t generation; /* Which musterd it is: answers to an earlier one are not for it. */
     int lock;            /* On the state directory; held for as long as it is open anywhere. */
+    struct rlimit files; /* As it was given: children begin with it. */
     bool stopping;
     bool is_child; /* Of a request: it may wait. */
 };

@@ -117,6 +117,8 @@ static void loop(void)
 
             if (bytes > 0) {
                 requests_take((size_t)bytes);
+            } else if ((fds[MUSTERD].revents & POLLHUP) != 0) {
+                supervise_kill(); /* Mostly it has ended already; else it will hear nothing more. */
             }
         }
         if (fds[SIGNAL].revents != 0) {
@@ -188,6 +190,17 @@ static void adopt(void)
     haproxy_adopt();
 }
 
+/* A few for each instance and each listener. */
+static void raise_files(void)
+{
+    struct rlimit all;
+
+    if (getrlimit(RLIMIT_NOFILE, &warden.files) == 0) {
+        all = (struct rlimit){warden.files.rlim_max, warden.files.rlim_max};
+        setrlimit(RLIMIT_NOFILE, &all);
+    }
+}
+
 static int run(const struct options *options, int argc, char **argv, struct error *err)
 {
     static const char *const controllers[] = {"cpu", "memory", "pids"};
@@ -199,6 +212,7 @@ static int run(const struct options *options, int argc, char **argv, struct erro
                          "real containers need root (sudo muster-warden ...); without it: musterd "
                          "--compute sim");
     }
+    raise_files();
     if (chdir("/") != 0) { /* HAProxy comes back to where it was started, which may be a home. */
         return error_errno(err, "/");
     }

@@ -13,6 +13,7 @@
 #define SITE_BYTES 8
 #define PATH_BYTES 4096
 #define BASE_IMAGE "ami-0deb1a12000000000" /* The machine's; made at a start. */
+#define INSTANCES_MAX 2000              /* Of a site: 32 sites' ranges of uids fit into 32 bits. */
 #define SITE_BLOCKS ADDRESS_BLOCKS         /* Sites of one machine. */
 
 /* A state directory and all names made from it. STATE is root's; STATE/musterd is musterd's. */

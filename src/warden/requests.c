@@ -19,6 +19,7 @@
 #define FORSAKEN_MS 60000
 #define DEADLINE_MS 120000
 #define IMAGE_DEADLINE_MS 600000
+#define FOUND_MAX 4096 /* They fit into one message. */
 
 struct child {
     pid_t pid; /* 0: free. */
@@ -62,13 +63,14 @@ void become_child(void)
     signal(SIGCHLD, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
+    setrlimit(RLIMIT_NOFILE, &warden.files);
     setsid();
     close(warden.lock); /* Ours is the warden's as well: the next one would find it taken. */
     warden.is_child = true;
 }
 
 struct inventory {
-    struct warden_found found[WATCHED_MAX];
+    struct warden_found found[FOUND_MAX];
     size_t count;
 };
 
@@ -76,7 +78,7 @@ static struct warden_found *add_found(struct inventory *inventory, const char *i
 {
     struct warden_found *found = &inventory->found[inventory->count];
 
-    if (inventory->count == WATCHED_MAX) {
+    if (inventory->count == FOUND_MAX) {
         return NULL;
     }
     inventory->count++;

@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 #define RANGE 65536
-#define SLOTS 2000 /* Of a site: 32 sites of them fit into 32 bits. */
 
 /* The instance's uid range starts here. */
 static uint32_t first_uid(uint32_t slot)
@@ -105,7 +104,7 @@ int rootfs_mapped_tree(const char *path, int userns, bool read_only, struct erro
 /* The lowest range that no other instance has. The directory itself is the claim. */
 static int take_slot(const struct site *site, const char *id, uint32_t *slot, struct error *err)
 {
-    bool used[SLOTS] = {false};
+    bool used[INSTANCES_MAX] = {false};
     char path[PATH_BYTES], text[32];
     struct dirent *entry;
     DIR *directory;
@@ -117,11 +116,11 @@ static int take_slot(const struct site *site, const char *id, uint32_t *slot, st
     file = fopen(path, "re");
     if (file != NULL) {
         bool good = fgets(text, sizeof(text), file) != NULL &&
-                    text_to_i64(slice_trim(slice_z(text)), 0, SLOTS - 1, &number, NULL) == 0;
+                    text_to_i64(slice_trim(slice_z(text)), 0, INSTANCES_MAX - 1, &number, NULL) == 0;
 
         fclose(file);
         if (good) {
-            *slot = site->block * SLOTS + (uint32_t)number;
+            *slot = site->block * INSTANCES_MAX + (uint32_t)number;
             return 0;
         }
     }
@@ -135,7 +134,7 @@ static int take_slot(const struct site *site, const char *id, uint32_t *slot, st
         file = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
         if (file != NULL) {
             if (fgets(text, sizeof(text), file) != NULL &&
-                text_to_i64(slice_trim(slice_z(text)), 0, SLOTS - 1, &number, NULL) == 0) {
+                text_to_i64(slice_trim(slice_z(text)), 0, INSTANCES_MAX - 1, &number, NULL) == 0) {
                 used[number] = true;
             }
             fclose(file);
@@ -153,7 +152,7 @@ static int take_slot(const struct site *site, const char *id, uint32_t *slot, st
         site_path(site, path, "instances/%s/slot", id);
         rc = keep_file(path, slice_z(text), err);
     }
-    *slot += site->block * SLOTS;
+    *slot += site->block * INSTANCES_MAX;
     close(lock);
     return rc;
 }

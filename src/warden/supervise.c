@@ -64,6 +64,7 @@ static void start(void)
     warden.generation++;
     musterd.pid = fork();
     if (musterd.pid == 0) {
+        const int from[] = {musterd.listen_fd, pair[1]}, to[] = {LISTEN_FD, WARDEN_FD};
         char **argv = mem_calloc((size_t)musterd.argc + 4, sizeof(char *));
         int count = 0;
 
@@ -80,8 +81,7 @@ static void start(void)
         setenv("MUSTERD_ADDRESS_BLOCK", block_variable, 1);
         setenv("MUSTERD_LISTEN_FD", listen_variable, 1);
         setenv("MUSTERD_WARDEN_FD", warden_variable, 1);
-        if (dup2(musterd.listen_fd, 200) < 0 || dup2(pair[1], 201) < 0 ||
-            dup2(200, LISTEN_FD) < 0 || dup2(201, WARDEN_FD) < 0 ||
+        if (process_pass(from, to, COUNT_OF(to)) != 0 ||
             close_range(WARDEN_FD + 1, ~0U, 0) != 0 || setgroups(0, NULL) != 0 ||
             setgid(warden.site.musterd_gid) != 0 || setuid(warden.site.musterd_uid) != 0 ||
             prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||

@@ -1,6 +1,8 @@
 /* Running instances: their monitor's pidfd becomes readable when they have ended. */
 #include "warden/daemon.h"
 
+#include "base/log.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,7 +27,9 @@ void watch_begin(const char *id)
             free_row = &rows[i];
         }
     }
-    if (free_row == NULL) {
+    if (free_row == NULL) { /* There are as many as ranges of uids. */
+        log_error("watch.full id=%s", id);
+        close(fd);
         return;
     }
     memset(free_row, 0, sizeof(*free_row));

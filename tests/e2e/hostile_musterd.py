@@ -277,6 +277,13 @@ def second_life(warden, report):
         if header.serial == serial:
             break
     tell(report, 'commands', [refused, header.code])
+    tell(report, 'mute', time.time())
+    warden.socket.close()
+    signal.pause()
+
+
+def third_life(report):
+    tell(report, 'third life', time.time())
     tell(report, 'done', os.getpid())
     signal.pause()
 
@@ -285,10 +292,12 @@ def main():
     state = pathlib.Path(sys.argv[-1]) # --state-dir is the last option.
     foreign = json.loads((pathlib.Path(__file__).parent / 'foreign.json').read_text())
     path = state / 'report'
-    second = path.exists() and '"deaf"' in path.read_text()
+    before = path.read_text() if path.exists() else ''
     with open(path, 'a') as report:
         print(f'ready http://127.0.0.1:{socket.socket(fileno=os.dup(10)).getsockname()[1]}', flush=True)
-        if second:
+        if '"mute"' in before:
+            third_life(report)
+        elif '"deaf"' in before:
             second_life(Warden(11), report)
         else:
             first_life(Warden(11), report, foreign, state.parent)

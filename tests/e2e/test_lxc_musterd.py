@@ -155,6 +155,11 @@ def test_commands_do_not_take_all_places(site):
     assert inventory == 0 and refused >= 70 - 48
 
 
+def test_who_hangs_up_is_replaced(site):
+    """It lives on, but can neither ask nor hear."""
+    assert site.report('third life', 20) - site.report('mute') < 10
+
+
 def test_a_real_one_works_on(site):
     """It finds the warden as it should be, removes what it does not know, and starts instances."""
     pid = site.report('done')
