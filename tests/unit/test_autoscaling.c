@@ -458,6 +458,25 @@ static void a_refused_launch_is_a_failed_activity(void **state)
     check_int("tried again", 2, fake.count);
 }
 
+/* After many failures the next attempt is a quarter of an hour away: not for whoever mends it. */
+static void another_template_is_tried_at_once(void **state)
+{
+    struct plane *plane = *state;
+
+    fake.refuses = "The AMI ID ami-1 does not exist.";
+    make_group(plane);
+    for (size_t i = 0; i < 12; i++) {
+        look(plane, 900);
+    }
+    fake.refuses = NULL;
+    look(plane, 10);
+    check_int("it waits", 0, fake.count);
+    doc_set_z(plane->in, M_AutoScalingGroupName, "web-asg");
+    doc_set_z(doc_set_struct(plane->in, M_LaunchTemplate), M_LaunchTemplateId, "lt-1");
+    check_int("update", 0, call(plane, autoscaling_update_auto_scaling_group));
+    check_int("launched", 2, fake.count);
+}
+
 static void a_group_is_deleted_with_its_instances(void **state)
 {
     struct plane *plane = *state;
@@ -861,6 +880,7 @@ int main(void)
         CASE(an_alarm_grows_the_group_and_the_activity_says_why),
         CASE(an_unhealthy_target_is_drained_and_replaced),
         CASE(a_refused_launch_is_a_failed_activity),
+        CASE(another_template_is_tried_at_once),
         CASE(a_group_is_deleted_with_its_instances),
         CASE(a_restart_finds_the_groups_again),
         CASE(kills_at_any_time_leak_nothing),

@@ -333,6 +333,10 @@ static void settings_apply(struct group *group, const struct doc *in, struct set
 {
     struct world *world = &group->world;
 
+    if (settings->template.id[0] != '\0' || settings->places.subnets_count > 0) {
+        world->launch_failures = 0; /* It may have been this that they failed for. */
+        world->next_launch_ms = 0;
+    }
     if (settings->template.id[0] != '\0') {
         TEXT_COPY(world->template_id, settings->template.id);
         TEXT_COPY(group->template_name, settings->template.name);

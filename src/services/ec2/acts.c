@@ -282,7 +282,7 @@ static void instance_done(void *data, const struct error *err)
     }
     if (!failed(asked, "instance", err)) {
         control_run(asked->acts->control, arrived, asked);
-    } else if (err->code != ERR_UNAVAILABLE && err->code != ERR_TIMEOUT) {
+    } else if (err->code != ERR_UNAVAILABLE && err->code != ERR_TIMEOUT && err->code != ERR_BUSY) {
         control_run(asked->acts->control, start_failed, asked);
     } else if ((instance = instance_get(asked->acts->control, asked->id)) != NULL) {
         instance->unserved = true; /* At the next retry(). */
