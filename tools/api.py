@@ -11,7 +11,7 @@ The syntax of a .api file, '#' begins a comment:
 
   service NAME PROTOCOL[,PROTOCOL] VERSION sign=NAME [xmlns=URL] [target=PREFIX]
   error SHAPE [code=QUERYCODE] [status=N]
-  op NAME [writes] [unsigned] [judges] [arn=ARN] [http=METHOD:/path/{Member}]
+  op NAME [writes] [unsigned] [judges] [arn=ARN,ARN...] [http=METHOD:/path/{Member}]
     in  MEMBER, MEMBER ...       (continued on further indented lines)
     out MEMBER, ...              (left out: the action answers without a result)
     err SHAPE SHAPE
@@ -243,6 +243,22 @@ class Compiler:
         self.emit(f'static const struct model_shape {c_name} = {{.kind = DOC_STRUCT, .name = {c_text(name)}, '
                   f'.members = {members}, .member_count = {len(rows)}, .min = MODEL_NO_MIN, .max = MODEL_NO_MAX}};')
 
+    def check_arn(self, service, op):
+        """What stands in braces is a member of the input, or of the structs of its list."""
+        members = {row[0]: row[2] for row in (read_member(service, part) for part in split_members(op['in']))}
+        for name in re.findall(r'{([^}]*)}', op['options'].get('arn', '')):
+            member, _, part = name.split(':')[0].partition('.')
+            if member in ('region', 'account'):
+                continue
+            inner = members.get(member)
+            if inner is not None and part:
+                kind, element, *_ = read_type(inner)
+                body = service.types[element][1]['members'] if kind == 'list' and element in service.types else ''
+                inner = next((row[0] for row in (read_member(service, text) for text in split_members(body))
+                              if row[0] == part), None)
+            if inner is None:
+                raise Bad(f'{service.path}: {op["name"]} has no member {member}{"." + part if part else ""}')
+
     def service_tables(self, service):
         self.service, self.anonymous_names = service, {}
         self.emit(f'\n/* {service.name} */')
@@ -263,6 +279,7 @@ class Compiler:
             else:
                 self.struct(service, c_name, name, what[1]['members'])
         for op in service.ops:
+            self.check_arn(service, op)
             self.struct(service, f'{service.name}_{op["name"]}_in', '', op['in'])
             if op['out'] is not None:
                 self.struct(service, f'{service.name}_{op["name"]}_out', '', op['out'])

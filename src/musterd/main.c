@@ -225,6 +225,7 @@ static int open_control(struct musterd *musterd, struct error *err)
         .data = &musterd->control,
         .find_secret = iam_find_secret,
         .authorize = iam_authorize,
+        .resource = musterd_resource,
         .begin = begin,
         .commit = control_commit,
         .end = control_end,

@@ -24,3 +24,15 @@ const struct service *const musterd_services[] = {
     &cloudformation_service,
 };
 const size_t musterd_services_count = COUNT_OF(musterd_services);
+
+const char *musterd_resource(struct ctx *ctx, struct slice kind, struct slice value)
+{
+    const char *resource = NULL;
+
+    for (size_t i = 0; i < COUNT_OF(musterd_services) && resource == NULL; i++) {
+        if (musterd_services[i]->resource != NULL) {
+            resource = musterd_services[i]->resource(ctx, kind, value);
+        }
+    }
+    return resource;
+}

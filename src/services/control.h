@@ -86,6 +86,8 @@ struct service {
     int (*start)(struct ctx *ctx, struct error *err);
     /* Free all; no commits any more. */
     void (*close)(struct control *control);
+    /* As wire_hooks.resource(); NULL also for kinds that are another service's. */
+    const char *(*resource)(struct ctx *ctx, struct slice kind, struct slice value);
 };
 
 int64_t control_now_ms(const struct control *control);

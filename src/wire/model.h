@@ -65,7 +65,10 @@ struct model_op {
     const struct model_shape *in;  /* A struct, maybe without members. */
     const struct model_shape *out; /* A struct, or NULL where AWS answers without a result. */
     unsigned flags;                /* enum model_op_flags */
-    /* What is authorised: an ARN with {region}, {account} and {Member} of the input, or "*". */
+    /* What is authorised: "*", or ARNs, divided by commas, with {region}, {account} and a {Member}
+     * of the input, or {Member:kind} where wire_hooks.resource() knows what it is called. Each
+     * element of a list is judged; what the input leaves out is not, unless nothing else is: then
+     * the first ARN, with '*' in its place. */
     const char *arn;
     const char *http_method; /* rest-json, else NULL. */
     const char *http_path;   /* "/groups/{Group}/resources" */

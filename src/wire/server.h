@@ -20,6 +20,10 @@ struct wire_hooks {
                        struct slice *secret, struct error *err);
     /* May ctx->caller do @action ("ec2:RunInstances") on @resource (an ARN or "*")? ERR_DENIED. */
     int (*authorize)(struct ctx *ctx, const char *action, const char *resource, struct error *err);
+    /* For "{Member:kind}" in an action's ARN: the thing of that kind that the request calls @value
+     * (NULL data: it names none), as the ARN has it, "role/app/web", or its whole ARN. NULL: there
+     * is nothing to be judged. In the arena. */
+    const char *(*resource)(struct ctx *ctx, struct slice kind, struct slice value);
     /* services/control.h: control_begin, control_commit, control_end. */
     struct ctx *(*begin)(void *data);
     void (*commit)(struct ctx *ctx, void (*done)(void *data), void *data);
@@ -34,6 +38,10 @@ struct wire_hooks {
 int wire_call(const struct wire_hooks *hooks, struct ctx *ctx, const struct model_service *service,
               const struct model_op *op, enum model_protocol protocol, const struct doc *in,
               struct doc *out, struct error *err);
+
+/* May ctx->caller do @op to all that @in names? ERR_DENIED. */
+int wire_authorize(const struct wire_hooks *hooks, struct ctx *ctx, const char *action,
+                   const struct model_op *op, const struct doc *in, struct error *err);
 
 /* Handle one HTTP request: the handler of an http_server whose data is the hooks. */
 void wire_handle(void *hooks, struct http_request *request);

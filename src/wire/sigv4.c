@@ -1,5 +1,6 @@
 #include "wire/sigv4.h"
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -8,7 +9,6 @@
 #include <string.h>
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
-#define QUERY_PARTS_MAX 256
 #define PRESIGNED_S_MAX 604800
 #define CANONICAL_BYTES 1000 /* Enough for most requests. */
 
@@ -73,16 +73,20 @@ static struct slice recoded(struct slice text, struct buf *store)
 
 static void add_canonical_query(struct slice query, struct buf *text)
 {
-    struct query_part parts[QUERY_PARTS_MAX];
+    struct query_part *parts;
     struct buf store = {0};
     struct slice rest = query, part;
-    size_t count = 0;
+    size_t count = 0, count_max = 1;
 
     if (query.bytes == 0) {
         return;
     }
+    for (size_t i = 0; i < query.bytes; i++) {
+        count_max += query.data[i] == '&';
+    }
+    parts = mem_calloc(count_max, sizeof(*parts));
     buf_reserve(&store, query.bytes * 3 + 1); /* So that slices into it stay. */
-    while (count < QUERY_PARTS_MAX && slice_next(&rest, '&', &part)) {
+    while (slice_next(&rest, '&', &part)) {
         size_t equals = slice_find(part, '=');
         struct slice name = slice_sub(part, 0, equals);
 
@@ -93,7 +97,7 @@ static void add_canonical_query(struct slice query, struct buf *text)
         parts[count].value = recoded(slice_sub(part, equals + 1, part.bytes), &store);
         count++;
     }
-    qsort(parts, count, sizeof(parts[0]), compare_parts);
+    qsort(parts, count, sizeof(*parts), compare_parts);
     for (size_t i = 0; i < count; i++) {
         if (i > 0) {
             buf_add_byte(text, '&');
@@ -102,6 +106,7 @@ static void add_canonical_query(struct slice query, struct buf *text)
         buf_add_byte(text, '=');
         buf_add(text, parts[i].value);
     }
+    free(parts);
     buf_close(&store);
 }
 

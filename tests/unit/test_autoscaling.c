@@ -27,7 +27,8 @@ struct machine {
 static struct {
     struct machine machines[INSTANCES_MAX];
     size_t count;
-    const char *refuses; /* Launches fail with this. */
+    const char *refuses;   /* Launches fail with this. */
+    const char *forbidden; /* The subnet that the caller may not launch in. */
 } fake;
 
 static struct machine *machine_named(const char *id)
@@ -50,6 +51,17 @@ static int fake_template_find(struct ctx *ctx, const char *id, const char *name,
     *found = (struct as_template){.id = "lt-1", .name = "web"};
     found->version = strcmp(version, "$Latest") == 0 ? 2 : 1;
     return 0;
+}
+
+static int fake_template_judge(struct ctx *ctx, const char *id, const char *version,
+                               const char *subnet, struct error *err)
+{
+    (void)ctx;
+    (void)id;
+    (void)version;
+    return fake.forbidden != NULL && strcmp(subnet, fake.forbidden) == 0
+               ? error_set(err, ERR_DENIED, "no")
+               : 0;
 }
 
 static int fake_subnet_zone(struct ctx *ctx, const char *subnet, char zone[ENGINE_ZONE_BYTES],
@@ -157,6 +169,7 @@ static void fake_policy_alarms(const struct control *control, const char *policy
 
 static const struct neighbours fake_neighbours = {
     .template_find = fake_template_find,
+    .template_judge = fake_template_judge,
     .subnet_zone = fake_subnet_zone,
     .default_subnet = fake_default_subnet,
     .launch = fake_launch,
@@ -475,6 +488,26 @@ static void another_template_is_tried_at_once(void **state)
     doc_set_z(doc_set_struct(plane->in, M_LaunchTemplate), M_LaunchTemplateId, "lt-1");
     check_int("update", 0, call(plane, autoscaling_update_auto_scaling_group));
     check_int("launched", 2, fake.count);
+}
+
+static void who_may_not_launch_may_not_let_a_group_do_it(void **state)
+{
+    struct plane *plane = *state;
+
+    fake.forbidden = "subnet-b";
+    fill_group(plane, "web-asg");
+    check_int("create", ERR_DENIED, call(plane, autoscaling_create_auto_scaling_group));
+    check_text("text", "You are not authorized to use launch template: lt-1",
+               slice_z(plane->err.message));
+    fake.forbidden = NULL;
+    make_group(plane);
+    fake.forbidden = "subnet-a";
+    doc_set_z(plane->in, M_AutoScalingGroupName, "web-asg");
+    doc_set_z(doc_set_struct(plane->in, M_LaunchTemplate), M_LaunchTemplateId, "lt-1");
+    check_int("update", ERR_DENIED, call(plane, autoscaling_update_auto_scaling_group));
+    doc_set_z(plane->in, M_AutoScalingGroupName, "web-asg");
+    doc_set_int(plane->in, M_MaxSize, 5);
+    check_int("without a template", 0, call(plane, autoscaling_update_auto_scaling_group));
 }
 
 static void a_group_is_deleted_with_its_instances(void **state)
@@ -881,6 +914,7 @@ int main(void)
         CASE(an_unhealthy_target_is_drained_and_replaced),
         CASE(a_refused_launch_is_a_failed_activity),
         CASE(another_template_is_tried_at_once),
+        CASE(who_may_not_launch_may_not_let_a_group_do_it),
         CASE(a_group_is_deleted_with_its_instances),
         CASE(a_restart_finds_the_groups_again),
         CASE(kills_at_any_time_leak_nothing),

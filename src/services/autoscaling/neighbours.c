@@ -29,6 +29,15 @@ static int template_find(struct ctx *ctx, const char *id, const char *name, cons
     return rc;
 }
 
+static int template_judge(struct ctx *ctx, const char *id, const char *version, const char *subnet,
+                          struct error *err)
+{
+    const struct ec2_launch launch = {
+        .template_id = id, .template_version = version, .subnet = subnet};
+
+    return ec2_launch_judge(ctx, &launch, err);
+}
+
 static int subnet_zone(struct ctx *ctx, const char *subnet, char zone[ENGINE_ZONE_BYTES],
                        struct error *err)
 {
@@ -184,6 +193,7 @@ static void listen_to_all(struct control *control)
 
 static const struct neighbours neighbours = {
     .template_find = template_find,
+    .template_judge = template_judge,
     .subnet_zone = subnet_zone,
     .default_subnet = default_subnet,
     .launch = launch,
@@ -211,4 +221,5 @@ const struct service autoscaling_service = {
     .load = autoscaling_load,
     .start = autoscaling_start,
     .close = autoscaling_close,
+    .resource = autoscaling_resource,
 };

@@ -40,6 +40,9 @@ struct neighbours {
     /* ec2. @id or @name; @version as in requests, "" for $Default. */
     int (*template_find)(struct ctx *ctx, const char *id, const char *name, const char *version,
                          struct as_template *found, struct error *err);
+    /* May ctx's caller launch by that version in @subnet? ERR_DENIED. */
+    int (*template_judge)(struct ctx *ctx, const char *id, const char *version, const char *subnet,
+                          struct error *err);
     int (*subnet_zone)(struct ctx *ctx, const char *subnet, char zone[ENGINE_ZONE_BYTES],
                        struct error *err);
     int (*default_subnet)(struct ctx *ctx, const char *zone, char subnet[ENGINE_SUBNET_BYTES],

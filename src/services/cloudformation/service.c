@@ -68,6 +68,7 @@ const struct service cloudformation_service = {
     .load = load_record,
     .start = start_service,
     .close = close_service,
+    .resource = cloudformation_resource,
 };
 
 static void set_retained(struct stack *stack, const struct doc *in)

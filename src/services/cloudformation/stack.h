@@ -126,6 +126,9 @@ struct cloudformation {
     struct map change_sets; /* ARN -> struct change_set of change_set.h, in order of creation. */
 };
 
+/* names.c: kinds stack, change-set; wire_hooks.resource(). */
+const char *cloudformation_resource(struct ctx *ctx, struct slice kind, struct slice value);
+
 /* A live stack by name, or any by ARN; NULL when there is none. */
 struct stack *stack_find(struct cloudformation *service, const char *name_or_id);
 struct stack *stack_new(struct cloudformation *service, const char *name);

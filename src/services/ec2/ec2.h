@@ -119,6 +119,9 @@ struct ec2_launch {
  * changed nothing. */
 int ec2_launch(struct ctx *ctx, const struct ec2_launch *launch, const struct ec2_instance **made,
                struct error *err);
+/* May ctx's caller launch that by RunInstances? ERR_DENIED. What else is wrong with it is not said.
+ */
+int ec2_launch_judge(struct ctx *ctx, const struct ec2_launch *launch, struct error *err);
 /* To shutting-down, whatever its protection says; nothing when it is gone or going. */
 void ec2_terminate(struct ctx *ctx, const char *id);
 void ec2_stop(struct ctx *ctx, const char *id);

@@ -387,6 +387,14 @@ void image_settled(struct ctx *ctx, const char *id, const char *reason);
 int mapping_read(const struct doc *in, struct mapping *mapping, struct error *err);
 void mapping_close(struct mapping *mapping);
 
+/* names.c: kinds ec2-id, launch-template, security-group, key-pair-id, association;
+ * wire_hooks.resource(). */
+const char *ec2_resource(struct ctx *ctx, struct slice kind, struct slice value);
+/* tags.c: of whatever has the @id, or would; "*" for none of our kinds. */
+const char *id_arn(struct ctx *ctx, const char *id);
+/* route.c: the table with the association, and its index; NULL. */
+struct route_table *association_find(const struct control *control, const char *id, size_t *index);
+
 /* launch_template.c and template_data.c */
 int template_need(struct ctx *ctx, const char *id, const char *name, struct launch_template **found,
                   struct error *err);
@@ -406,6 +414,7 @@ struct launch_options {
     const char *subnet;    /* Wins over all, NULL: as the request has it. */
     const struct ec2_tag *tags;
     size_t tags_count;
+    bool judged; /* By the caller's permissions for all that the launch is of. */
 };
 
 /* @in is a RunInstances request; *@reservation is in the arena. */

@@ -198,8 +198,7 @@ int ec2_create_route_table(struct ctx *ctx, const struct doc *in, struct doc *ou
     return 0;
 }
 
-static struct route_table *find_association(const struct control *control, const char *id,
-                                            size_t *index)
+struct route_table *association_find(const struct control *control, const char *id, size_t *index)
 {
     struct route_table *table;
 
@@ -218,7 +217,7 @@ static int need_association(struct ctx *ctx, const struct doc *in, struct route_
 {
     const char *id = doc_z(in, M_AssociationId);
 
-    *table = find_association(ctx->control, id, index);
+    *table = association_find(ctx->control, id, index);
     return *table != NULL ? 0
                           : error_api(err, "InvalidAssociationID.NotFound",
                                       "The association ID '%s' does not exist", id);

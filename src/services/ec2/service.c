@@ -83,4 +83,5 @@ const struct service ec2_service = {
     .load = load,
     .start = start,
     .close = close_service,
+    .resource = ec2_resource,
 };

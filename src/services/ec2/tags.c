@@ -156,22 +156,26 @@ static bool rule_exists(const struct control *control, const char *id)
     return false;
 }
 
+const char *id_arn(struct ctx *ctx, const char *id)
+{
+    enum kind kind = thing_kind(id);
+
+    return rule_exists(ctx->control, id) ? ec2_arn(ctx, "security-group-rule", id)
+           : kind != KINDS               ? thing_arn(ctx, kind, id)
+                                         : "*";
+}
+
 static int resource_arn(struct ctx *ctx, const char *id, const char **arn, struct error *err)
 {
     enum kind kind = thing_kind(id);
     void *thing;
-    int rc;
 
+    *arn = id_arn(ctx, id);
     if (rule_exists(ctx->control, id)) {
-        *arn = ec2_arn(ctx, "security-group-rule", id);
         return 0;
     }
-    if (kind == KINDS) {
-        return error_api(err, "InvalidID", "The ID '%s' is not valid", id);
-    }
-    rc = thing_need(ctx, kind, id, &thing, err);
-    *arn = thing_arn(ctx, kind, id);
-    return rc;
+    return kind != KINDS ? thing_need(ctx, kind, id, &thing, err)
+                         : error_api(err, "InvalidID", "The ID '%s' is not valid", id);
 }
 
 /* How many tags would @arn have with those of @in? aws: tags do not count. */

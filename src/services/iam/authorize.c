@@ -127,7 +127,9 @@ static int denied(const struct ctx *ctx, const char *action, const char *resourc
                      ctx->caller.arn, action, resource, action);
 }
 
-int iam_authorize(struct ctx *ctx, const char *action, const char *resource, struct error *err)
+/* @passed_to: the service that a role is passed to; NULL. */
+static int authorize(struct ctx *ctx, const char *action, const char *resource,
+                     const char *passed_to, struct error *err)
 {
     struct iam *iam = ctx->control->iam;
     const struct caller *caller = &ctx->caller;
@@ -155,6 +157,7 @@ int iam_authorize(struct ctx *ctx, const char *action, const char *resource, str
             {"aws:RequestedRegion",  ctx->control->options.region                     },
             {"aws:CurrentTime",      now                                              },
             {"aws:SecureTransport",  "false"                                          },
+            {"iam:PassedToService",  passed_to                                        },
         };
         const struct policy_request request = {.action = action,
                                                .resource = resource,
@@ -164,6 +167,18 @@ int iam_authorize(struct ctx *ctx, const char *action, const char *resource, str
         verdict = identity == NULL ? POLICY_SILENT : judge(iam, identity, &request);
     }
     return verdict == POLICY_ALLOW ? 0 : denied(ctx, action, resource, verdict, err);
+}
+
+int iam_authorize(struct ctx *ctx, const char *action, const char *resource, struct error *err)
+{
+    return authorize(ctx, action, resource, NULL, err);
+}
+
+int iam_pass_role(struct ctx *ctx, const char *role_name, const char *service, struct error *err)
+{
+    const struct iam_identity *role = iam_role(ctx->control->iam, role_name);
+
+    return role == NULL ? 0 : authorize(ctx, "iam:PassRole", role->arn, service, err);
 }
 
 bool iam_role_trusts(struct ctx *ctx, const char *role_name, const char *service)

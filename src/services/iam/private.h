@@ -67,6 +67,8 @@ struct iam {
     struct iam_key root;
 };
 
+/* names.c: kinds role, user, instance-profile; wire_hooks.resource(). */
+const char *iam_resource(struct ctx *ctx, struct slice kind, struct slice value);
 /* authorize.c, session.c: let go of what they keep. */
 void iam_forget_parsed(struct iam *iam);
 void iam_forget_sessions(struct iam *iam);

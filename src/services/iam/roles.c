@@ -333,6 +333,7 @@ int iam_add_role_to_instance_profile(struct ctx *ctx, const struct doc *in, stru
     if (rc == 0) {
         rc = iam_find_role(ctx, doc_z(in, M_RoleName), &role, err);
     }
+    rc = rc != 0 ? rc : iam_pass_role(ctx, role->name, "ec2.amazonaws.com", err);
     if (rc == 0 && profile->role != NULL) {
         rc = error_api(err, "LimitExceeded",
                        "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1");

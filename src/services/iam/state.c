@@ -392,4 +392,5 @@ const struct service iam_service = {
     .load = load_record,
     .start = start_service,
     .close = close_service,
+    .resource = iam_resource,
 };

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "services/ssm/private.h"
+#include "wire/server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,10 +218,23 @@ static int find_targets(struct ctx *ctx, const struct doc *in, struct targets *t
     return 0;
 }
 
+/* The document is judged by the model; here who it would run on, also when found by tags. */
+static int judge_targets(struct ctx *ctx, const struct targets *targets, struct error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < targets->count; i++) {
+        rc = ctx->control->hooks->authorize(
+            ctx, "ssm:SendCommand", ctx_arn(ctx, "ec2", "instance/%s", targets->ids[i]), err);
+    }
+    return rc;
+}
+
 static int choose_targets(struct ctx *ctx, const struct doc *in, struct targets *targets,
                           struct error *err)
 {
     bool named = doc_count(in, M_InstanceIds) > 0;
+    int rc = 0;
 
     if (named == (doc_count(in, M_Targets) > 0)) {
         return error_api(err, "ValidationException",
@@ -232,7 +246,8 @@ static int choose_targets(struct ctx *ctx, const struct doc *in, struct targets 
             return ERR_API;
         }
     }
-    return named ? 0 : find_targets(ctx, in, targets, err);
+    rc = named ? 0 : find_targets(ctx, in, targets, err);
+    return rc != 0 ? rc : judge_targets(ctx, targets, err);
 }
 
 static void copy_values(struct parameter *parameter, struct slice name, const struct doc *values)

@@ -36,13 +36,56 @@ static void describe(struct ctx *ctx, const struct found *found, struct doc *out
     doc_set_z(out, M_DataType, stored == NULL ? "text" : stored->data_type);
 }
 
+/* "/a/b" of "arn:aws:ssm:REGION:ACCOUNT:parameter/a/b", this region's and account's or, of public
+ * ones, nobody's; any other text is a name itself. */
+static struct slice name_in(struct ctx *ctx, struct slice text, bool *in_arn)
+{
+    const struct slice own = slice_z(ctx_arn(ctx, "ssm", "parameter/"));
+    const struct slice public = arena_printf(ctx->arena, "arn:aws:ssm:%s::parameter/aws/",
+                                             ctx->control->options.region);
+
+    *in_arn = true;
+    if (slice_starts(text, own)) {
+        return slice_sub(text, own.bytes - 1, text.bytes);
+    }
+    if (slice_starts(text, public)) {
+        return slice_sub(text, public.bytes - strlen("/aws/"), text.bytes);
+    }
+    *in_arn = false;
+    return text;
+}
+
+const char *ssm_resource(struct ctx *ctx, struct slice kind, struct slice value)
+{
+    bool in_arn;
+    struct slice name;
+
+    if (!slice_equal_z(kind, "parameter")) {
+        return NULL;
+    }
+    name = name_in(ctx, value, &in_arn);
+    if (in_arn || !slice_starts(name, SLICE_LIT("arn:"))) {
+        name = slice_sub(name, 0, slice_find(name, ':')); /* Without a selector. */
+    }
+    if (slice_starts(name, SLICE_LIT("/aws/"))) { /* Nobody's, but Amazon's. */
+        return arena_printf(ctx->arena, "arn:aws:ssm:%s::parameter%.*s",
+                            ctx->control->options.region, SLICE_ARG(name))
+            .data;
+    }
+    return slice_starts(name, SLICE_LIT("arn:"))
+               ? arena_strdup(ctx->arena, name)
+               : arena_printf(ctx->arena, "parameter%s%.*s",
+                              slice_starts(name, SLICE_LIT("/")) ? "" : "/",
+                              SLICE_ARG(name.bytes > 0 ? name : SLICE_LIT("*")))
+                     .data;
+}
+
 /* By name, ARN, or either with ":VERSION". */
 static int lookup(struct ctx *ctx, const char *text, struct found *found, const char **selector,
                   struct error *err)
 {
-    static const char mark[] = ":parameter";
-    const char *in_arn = strncmp(text, "arn:", 4) == 0 ? strstr(text, ":parameter/") : NULL;
-    struct slice name = slice_z(in_arn == NULL ? text : in_arn + strlen(mark));
+    bool in_arn;
+    struct slice name = name_in(ctx, slice_z(text), &in_arn);
     int64_t version = 0;
     size_t colon;
 
@@ -59,7 +102,7 @@ static int lookup(struct ctx *ctx, const char *text, struct found *found, const 
     }
     found->name = arena_strdup(ctx->arena, name);
     found->stored = map_get(&ctx->control->ssm->parameters, name);
-    if (found->stored == NULL && in_arn != NULL) { /* In ARNs /a and a are alike. */
+    if (found->stored == NULL && in_arn) { /* In ARNs /a and a are alike. */
         found->stored = map_get(&ctx->control->ssm->parameters, slice_sub(name, 1, name.bytes));
         found->name = found->stored == NULL ? found->name : found->stored->name;
     }

@@ -100,6 +100,9 @@ void command_changed(struct ctx *ctx, const struct command *command);
  * many. */
 void command_add(struct ctx *ctx, struct command *command);
 
+/* find_parameters.c: kind parameter; wire_hooks.resource(). */
+const char *ssm_resource(struct ctx *ctx, struct slice kind, struct slice value);
+
 /* parameters.c */
 int parameter_load(struct ssm *ssm, struct slice body, struct error *err);
 void parameters_close(struct ssm *ssm);

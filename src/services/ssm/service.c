@@ -262,4 +262,5 @@ const struct service ssm_service = {
     .load = load,
     .start = start,
     .close = close_service,
+    .resource = ssm_resource,
 };
