@@ -13,8 +13,8 @@
 #define SITE_BYTES 8
 #define PATH_BYTES 4096
 #define BASE_IMAGE "ami-0deb1a12000000000" /* The machine's; made at a start. */
-#define INSTANCES_MAX 2000              /* Of a site: 32 sites' ranges of uids fit into 32 bits. */
-#define SITE_BLOCKS ADDRESS_BLOCKS         /* Sites of one machine. */
+#define INSTANCES_MAX 2000         /* Of a site: 32 sites' ranges of uids fit into 32 bits. */
+#define SITE_BLOCKS ADDRESS_BLOCKS /* Sites of one machine. */
 
 /* A state directory and all names made from it. STATE is root's; STATE/musterd is musterd's. */
 struct site {
@@ -140,8 +140,8 @@ size_t image_layers_of(const struct site *site, const char *instance,
 /* Before an instance's first mount: from now on its layers are there for as long as it is. */
 int image_use(const struct site *site, const char *image, const char *instance, struct error *err);
 bool image_exists(const struct site *site, const char *image);
-/* Where the copy of an instance's own layer belongs; it becomes an image by image_end(), which gets,
- * and when it is not 0 returns, what the copy came to. */
+/* Where the copy of an instance's own layer belongs; it becomes an image by image_end(), which
+ * gets, and when it is not 0 returns, what the copy came to. */
 int image_begin(const struct site *site, const char *image, const char *instance,
                 char layer[PATH_BYTES], struct error *err);
 int image_end(const struct site *site, const char *image, int rc, struct error *err);

@@ -108,11 +108,11 @@ static void find_vpc(void *data, const char *name)
 
 static void find_image(void *data, const char *name)
 {
-    struct warden_found *found =
-        id_has(name, WARDEN_ID_BYTES, "ami-") && strcmp(name, BASE_IMAGE) != 0 &&
-                image_exists(&warden.site, name)
-            ? add_found(data, name)
-            : NULL;
+    struct warden_found *found = id_has(name, WARDEN_ID_BYTES, "ami-") &&
+                                         strcmp(name, BASE_IMAGE) != 0 &&
+                                         image_exists(&warden.site, name)
+                                     ? add_found(data, name)
+                                     : NULL;
 
     if (found != NULL) {
         found->state = WARDEN_STOPPED;

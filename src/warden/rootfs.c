@@ -115,8 +115,9 @@ static int take_slot(const struct site *site, const char *id, uint32_t *slot, st
     site_path(site, path, "instances/%s/slot", id);
     file = fopen(path, "re");
     if (file != NULL) {
-        bool good = fgets(text, sizeof(text), file) != NULL &&
-                    text_to_i64(slice_trim(slice_z(text)), 0, INSTANCES_MAX - 1, &number, NULL) == 0;
+        bool good =
+            fgets(text, sizeof(text), file) != NULL &&
+            text_to_i64(slice_trim(slice_z(text)), 0, INSTANCES_MAX - 1, &number, NULL) == 0;
 
         fclose(file);
         if (good) {

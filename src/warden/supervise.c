@@ -81,10 +81,9 @@ static void start(void)
         setenv("MUSTERD_ADDRESS_BLOCK", block_variable, 1);
         setenv("MUSTERD_LISTEN_FD", listen_variable, 1);
         setenv("MUSTERD_WARDEN_FD", warden_variable, 1);
-        if (process_pass(from, to, COUNT_OF(to)) != 0 ||
-            close_range(WARDEN_FD + 1, ~0U, 0) != 0 || setgroups(0, NULL) != 0 ||
-            setgid(warden.site.musterd_gid) != 0 || setuid(warden.site.musterd_uid) != 0 ||
-            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        if (process_pass(from, to, COUNT_OF(to)) != 0 || close_range(WARDEN_FD + 1, ~0U, 0) != 0 ||
+            setgroups(0, NULL) != 0 || setgid(warden.site.musterd_gid) != 0 ||
+            setuid(warden.site.musterd_uid) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
             prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) { /* After setuid(), which clears it. */
             _exit(126);
         }

@@ -247,11 +247,13 @@ static int settings_read(struct ctx *ctx, const struct doc *in, bool create,
     return rc != 0 ? rc : read_health_check(in, settings, err);
 }
 
-/* A group launches by itself what its template says: who sets that must be allowed to launch it.
- * "Control Amazon EC2 launch template usage in Auto Scaling groups", user guide. */
+/* A group launches by itself what its template says: who sets that must be allowed to launch it, in
+ * the subnets that are given or, by @before, stay. "Control Amazon EC2 launch template usage in
+ * Auto Scaling groups", user guide. */
 static int judge_template(struct ctx *ctx, const struct settings *settings,
-                          const struct world *places, struct error *err)
+                          const struct world *before, struct error *err)
 {
+    const struct world *places = settings->places.subnets_count > 0 ? &settings->places : before;
     const struct as_template *template = &settings->template;
     int rc = 0;
 
@@ -260,8 +262,8 @@ static int judge_template(struct ctx *ctx, const struct settings *settings,
             ctx, template->id, settings->template_version, places->subnets[i].subnet, NULL);
     }
     return rc == 0 ? 0
-                   : error_set(err, ERR_DENIED,
-                               "You are not authorized to use launch template: %s", template->id);
+                   : error_set(err, ERR_DENIED, "You are not authorized to use launch template: %s",
+                               template->id);
 }
 
 bool group_termination_policies(struct group *group)
@@ -479,7 +481,7 @@ int autoscaling_create_auto_scaling_group(struct ctx *ctx, const struct doc *in,
     (void)out;
     rc = create_check(ctx, in, &target_groups, err);
     rc = rc != 0 ? rc : settings_read(ctx, in, true, &settings, err);
-    rc = rc != 0 ? rc : judge_template(ctx, &settings, &settings.places, err);
+    rc = rc != 0 ? rc : judge_template(ctx, &settings, NULL, err);
     if (rc == 0) {
         group = group_make(ctx, doc_z(in, M_AutoScalingGroupName));
         settings_apply(group, in, &settings);
@@ -515,10 +517,7 @@ int autoscaling_update_auto_scaling_group(struct ctx *ctx, const struct doc *in,
     rc = group_require(ctx, doc_z(in, M_AutoScalingGroupName), &group, err);
     rc = rc != 0 ? rc : check_termination_policies(in, err);
     rc = rc != 0 ? rc : settings_read(ctx, in, false, &settings, err);
-    rc = rc != 0 ? rc
-                 : judge_template(
-                       ctx, &settings,
-                       settings.places.subnets_count > 0 ? &settings.places : &group->world, err);
+    rc = rc != 0 ? rc : judge_template(ctx, &settings, &group->world, err);
     rc = rc != 0 ? rc : group_tell(ctx, group, &event, err);
     if (rc == 0) {
         settings_apply(group, in, &settings);

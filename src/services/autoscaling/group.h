@@ -54,7 +54,8 @@ struct autoscaling {
     struct control_timer *timer;
 };
 
-/* names.c: kinds auto-scaling-group, scaling-policy, auto-scaling-instance; wire_hooks.resource(). */
+/* names.c: kinds auto-scaling-group, scaling-policy, auto-scaling-instance; wire_hooks.resource().
+ */
 const char *autoscaling_resource(struct ctx *ctx, struct slice kind, struct slice value);
 
 /* Last in order. */

@@ -31,7 +31,8 @@ static int64_t instances_max(const struct control *control)
 }
 
 /* How many to launch: as many as fit, but not fewer than MinCount. */
-static int decide_count(struct ctx *ctx, const struct launch_plan *plan, int64_t *count, struct error *err)
+static int decide_count(struct ctx *ctx, const struct launch_plan *plan, int64_t *count,
+                        struct error *err)
 {
     int64_t min = doc_int(plan->in, M_MinCount);
     int64_t max = doc_int(plan->in, M_MaxCount);
@@ -159,7 +160,8 @@ static int join_network(struct ctx *ctx, const struct launch_plan *plan, struct 
     return 0;
 }
 
-static void make_volumes(struct ctx *ctx, const struct launch_plan *plan, const struct ec2_instance *made)
+static void make_volumes(struct ctx *ctx, const struct launch_plan *plan,
+                         const struct ec2_instance *made)
 {
     for (size_t i = 0; i < plan->mappings_count; i++) {
         const struct mapping *from = &plan->mappings[i];
@@ -183,8 +185,8 @@ static void make_volumes(struct ctx *ctx, const struct launch_plan *plan, const 
     }
 }
 
-static void put_tags(struct ctx *ctx, const struct launch_plan *plan, const struct launch_options *options,
-                     const struct ec2_instance *made)
+static void put_tags(struct ctx *ctx, const struct launch_plan *plan,
+                     const struct launch_options *options, const struct ec2_instance *made)
 {
     const char *arn = thing_arn(ctx, KIND_INSTANCE, made->id);
 
@@ -199,8 +201,9 @@ static void put_tags(struct ctx *ctx, const struct launch_plan *plan, const stru
     }
 }
 
-static int carry_out(struct ctx *ctx, const struct launch_plan *plan, const struct launch_options *options,
-                     int64_t count, const char *reservation, struct error *err)
+static int carry_out(struct ctx *ctx, const struct launch_plan *plan,
+                     const struct launch_options *options, int64_t count, const char *reservation,
+                     struct error *err)
 {
     act_vpc(ctx, plan->subnet->vpc); /* First: the network must know them when they start. */
     for (int64_t i = 0; i < count; i++) {

@@ -64,8 +64,8 @@ static int find_image(struct ctx *ctx, struct launch_plan *plan, struct error *e
     return image_need(ctx, id, (struct image **)&plan->image, err);
 }
 
-static int find_subnet(struct ctx *ctx, const struct launch_options *options, struct launch_plan *plan,
-                       struct error *err)
+static int find_subnet(struct ctx *ctx, const struct launch_options *options,
+                       struct launch_plan *plan, struct error *err)
 {
     const char *zone = doc_z(doc_get(plan->in, M_Placement), M_AvailabilityZone);
     const char *id = options->subnet;

@@ -33,9 +33,9 @@ struct launch_plan {
 int launch_plan_make(struct ctx *ctx, const struct doc *in, const struct launch_options *options,
                      struct launch_plan *plan, struct error *err);
 void launch_plan_close(struct launch_plan *plan);
-/* May ctx's caller launch it, or as much of it as could be made? All that a launch is of must be allowed, also what a launch template
- * brings, and the role's being passed. ERR_DENIED.
- * "Actions, resources, and condition keys for Amazon EC2", Service Authorization Reference. */
+/* May ctx's caller launch it, or as much of it as could be made? All that a launch is of must be
+ * allowed, also what a launch template brings, and the role's being passed. ERR_DENIED. "Actions,
+ * resources, and condition keys for Amazon EC2", Service Authorization Reference. */
 int launch_plan_judge(struct ctx *ctx, const struct launch_plan *plan, struct error *err);
 
 #endif /* SERVICES_EC2_LAUNCH_PLAN_H */

@@ -4,11 +4,10 @@
 static const char *identity_arn(struct ctx *ctx, const struct iam_identity *identity,
                                 const char *type, struct slice name)
 {
-    return identity != NULL
-               ? arena_strdup(ctx->arena, slice_z(identity->arn))
-               : arena_printf(ctx->arena, "%s/%.*s", type,
-                              SLICE_ARG(name.bytes > 0 ? name : SLICE_LIT("*")))
-                     .data;
+    return identity != NULL ? arena_strdup(ctx->arena, slice_z(identity->arn))
+                            : arena_printf(ctx->arena, "%s/%.*s", type,
+                                           SLICE_ARG(name.bytes > 0 ? name : SLICE_LIT("*")))
+                                  .data;
 }
 
 const char *iam_resource(struct ctx *ctx, struct slice kind, struct slice value)

@@ -41,8 +41,8 @@ static void describe(struct ctx *ctx, const struct found *found, struct doc *out
 static struct slice name_in(struct ctx *ctx, struct slice text, bool *in_arn)
 {
     const struct slice own = slice_z(ctx_arn(ctx, "ssm", "parameter/"));
-    const struct slice public = arena_printf(ctx->arena, "arn:aws:ssm:%s::parameter/aws/",
-                                             ctx->control->options.region);
+    const struct slice public =
+        arena_printf(ctx->arena, "arn:aws:ssm:%s::parameter/aws/", ctx->control->options.region);
 
     *in_arn = true;
     if (slice_starts(text, own)) {
