@@ -177,6 +177,20 @@ def test_a_page_with_a_costly_filter_ends_sooner(sim):
     assert 'LastEvaluatedKey' not in client.scan(TableName='Small')
 
 
+def test_a_transaction_has_a_bound_of_what_its_conditions_compare(sim):
+    """Hundreds of operands times 100,000 elements, in each of many items: others' writes wait for it."""
+    client = make_table(sim, 'Large')
+    for name in '123':
+        client.put_item(TableName='Large', Item={'p': {'S': name}, 'l': {'L': [{'S': ''}] * 100000}})
+    costly = {'ConditionExpression': 'NOT (' + ' OR '.join(['contains(l, :v)'] * 140) + ')',
+              'ExpressionAttributeValues': {':v': {'S': 'not there'}}}
+    with pytest.raises(botocore.exceptions.ClientError, match='may compare 10000000 operands'):
+        client.transact_write_items(TransactItems=[
+            {'Delete': {'TableName': 'Large', 'Key': {'p': {'S': name}}, **costly}} for name in '123'])
+    client.delete_item(TableName='Large', Key={'p': {'S': '1'}}, **costly)  # One alone may.
+    assert client.scan(TableName='Large', Select='COUNT')['Count'] == 2
+
+
 def test_a_transaction_is_all_or_nothing(sim):
     client = make_table(sim, 'Moves')
     client.put_item(TableName='Moves', Item={'p': {'S': 'from'}, 'n': {'N': '100'}})

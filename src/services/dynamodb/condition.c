@@ -604,6 +604,16 @@ static bool compare_holds(const struct node *node, const json_t *item)
     return holds;
 }
 
+int64_t condition_operands(const struct node *root)
+{
+    int64_t count = 1;
+
+    for (size_t i = 0; i < root->args_count; i++) {
+        count += condition_operands(root->args[i]);
+    }
+    return count;
+}
+
 bool condition_holds(const struct node *root, const json_t *item)
 {
     switch (root->type) {

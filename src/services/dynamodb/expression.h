@@ -107,6 +107,8 @@ int condition_parse(struct scope *scope, const char *parameter, struct slice tex
                     struct node **root, struct error *err);
 /* @item may be NULL: an item without attributes. */
 bool condition_holds(const struct node *root, const json_t *item);
+/* How many operands and operators it has: what judging it costs, for each 64 bytes of the item. */
+int64_t condition_operands(const struct node *root);
 /* Does any path of the condition begin with the attribute @name? */
 bool condition_names(const struct node *root, const char *name);
 /* As path_check_keys(), for all its paths. */

@@ -7,8 +7,8 @@
 #include <string.h>
 
 /* Filters and projections are applied on the loop, so a page has a bound of work beside that of
- * bytes: operands compared or paths looked for, times the items, times their size. Some 0.15 s; what
- * reaches it has hundreds of operands for thousands of items. */
+ * bytes: operands compared or paths looked for, times the items, times their size. Some 0.15 s;
+ * what reaches it has hundreds of operands for thousands of items. */
 #define PAGE_WORK_MAX 2000000
 
 struct page {
@@ -79,16 +79,6 @@ static int read_select(struct page *page, struct error *err)
     return 0;
 }
 
-static int64_t nodes_of(const struct node *node)
-{
-    int64_t count = 1;
-
-    for (size_t i = 0; i < node->args_count; i++) {
-        count += nodes_of(node->args[i]);
-    }
-    return count;
-}
-
 static int read_expressions(struct page *page, struct error *err)
 {
     static const struct legacy_parameter expressions[] = {
@@ -116,7 +106,7 @@ static int read_expressions(struct page *page, struct error *err)
     }
     page->item_work = 1 + (int64_t)page->projection.count;
     if (rc == 0 && page->filter != NULL) {
-        page->item_work += nodes_of(page->filter);
+        page->item_work += condition_operands(page->filter);
     }
     return rc != 0 ? rc : scope_check_unused(&page->scope, err);
 }

@@ -194,15 +194,36 @@ static bool is_refusal(const struct error *err, const char *code)
     return err->code == ERR_API && strcmp(err->aws_code, code) == 0;
 }
 
+/* Others' writes wait meanwhile, so that what all conditions compare is bounded: operands, times 64
+ * bytes of their items. Some three seconds; 100 keys of conditions such as people write are far
+ * below. */
+#define WORK_MAX 10000000
+
+static int64_t work_of(const struct write *write)
+{
+    return write->condition == NULL
+               ? 0
+               : condition_operands(write->condition) * (1 + (int64_t)write->old.bytes / 64);
+}
+
 static int judge_all(struct transaction *transaction, struct items_txn *txn, struct error *err)
 {
+    int64_t work = 0;
     bool failed = false;
 
     for (size_t i = 0; i < transaction->count; i++) {
         struct write *write = &transaction->writes[i];
         struct error inner = {0};
-        int rc = write_judge(write, txn, &inner);
+        int rc;
 
+        if (work > WORK_MAX) {
+            return error_api(err, "ValidationException",
+                             "The conditions of one transaction may compare %d operands with 64 "
+                             "bytes of items each, in muster",
+                             WORK_MAX);
+        }
+        rc = write_judge(write, txn, &inner);
+        work += work_of(write);
         if (rc != 0 && !is_refusal(&inner, "ConditionalCheckFailedException")) {
             *err = inner;
             return rc;
