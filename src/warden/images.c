@@ -89,24 +89,23 @@ bool image_exists(const struct site *site, const char *image)
 }
 
 int image_begin(const struct site *site, const char *image, const char *instance,
-                char layer[PATH_BYTES], struct error *err)
+                char layer[PATH_BYTES], bool *whole, struct error *err)
 {
     static char layers[IMAGE_LAYERS_MAX][PATH_BYTES];
     char path[PATH_BYTES], own[PATH_BYTES];
     size_t count = image_layers_of(site, instance, layers);
     int rc;
 
-    if (count == 0 || count == IMAGE_LAYERS_MAX) {
-        return count == 0
-                   ? error_set(err, ERR_NOT_FOUND, "there is no instance %s", instance)
-                   : error_set(err, ERR_SYSTEM, "an image has at most %d layers", IMAGE_LAYERS_MAX);
+    if (count == 0) {
+        return error_set(err, ERR_NOT_FOUND, "there is no instance %s", instance);
     }
+    *whole = count == IMAGE_LAYERS_MAX;
     site_path(site, path, "images/%s.new", image);
     remove_tree(path); /* What was killed in mid-copy. */
     rc = make_directory(path, 0711, err);
     site_path(site, own, "images/%s/layer", image);
     site_path(site, path, "images/%s.new/layers", image);
-    rc = rc != 0 ? rc : write_layers(path, own, layers, count, err);
+    rc = rc != 0 ? rc : write_layers(path, own, layers, *whole ? 0 : count, err);
     site_path(site, layer, "images/%s.new/layer", image);
     return rc;
 }

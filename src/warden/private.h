@@ -140,10 +140,11 @@ size_t image_layers_of(const struct site *site, const char *instance,
 /* Before an instance's first mount: from now on its layers are there for as long as it is. */
 int image_use(const struct site *site, const char *image, const char *instance, struct error *err);
 bool image_exists(const struct site *site, const char *image);
-/* Where the copy of an instance's own layer belongs; it becomes an image by image_end(), which
- * gets, and when it is not 0 returns, what the copy came to. */
+/* Where the copy of an instance's own layer belongs, or, when *@whole because there would be too
+ * many layers, that of all it sees. It becomes an image by image_end(), which gets, and when it is
+ * not 0 returns, what the copy came to. */
 int image_begin(const struct site *site, const char *image, const char *instance,
-                char layer[PATH_BYTES], struct error *err);
+                char layer[PATH_BYTES], bool *whole, struct error *err);
 int image_end(const struct site *site, const char *image, int rc, struct error *err);
 int image_gone(const struct site *site, const char *image, struct error *err);
 /* Remove the layers that neither an image nor an instance names. */

@@ -359,13 +359,48 @@ static int copy_upper(const struct site *site, const char *instance, const char 
     return rc;
 }
 
+/* The copy, and all layers below it, as one: images are baked of images without end. */
+static int copy_whole(const struct site *site, const char *instance, const char *layer,
+                      struct error *err)
+{
+    static char layers[IMAGE_LAYERS_MAX][PATH_BYTES];
+    char view[PATH_BYTES], whole[PATH_BYTES];
+    const char *const copy[] = {"cp", "-a", "--sparse=always", view, whole, NULL};
+    size_t count = image_layers_of(site, instance, layers);
+    struct buf options = {0};
+    int rc;
+
+    site_path(site, view, "instances/%s/view", instance);
+    snprintf(whole, sizeof(whole), "%.4000s.whole", layer);
+    buf_printf(&options, "lowerdir=%s", layer);
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(&options, ":%s", layers[i]);
+    }
+    rc = make_directory(view, 0755, err);
+    if (rc == 0 &&
+        mount("overlay", view, "overlay", MS_RDONLY | MS_NODEV | MS_NOSUID, buf_z(&options)) != 0) {
+        rc = error_errno(err, "mount the overlay of %s", layer);
+    }
+    buf_close(&options);
+    if (rc == 0) {
+        rc = run_program(copy, SLICE_EMPTY, NULL, err);
+        umount2(view, MNT_DETACH);
+    }
+    rmdir(view);
+    if (rc == 0) {
+        remove_tree(layer);
+        rc = rename(whole, layer) == 0 ? 0 : error_errno(err, "%s", layer);
+    }
+    return rc;
+}
+
 /* A stopped instance's disk is mounted for as long as the copy takes. */
 int rootfs_image(const struct site *site, const char *instance, const char *image,
                  struct error *err)
 {
     char disk[PATH_BYTES], file[PATH_BYTES], layer[PATH_BYTES];
-    bool stopped;
-    int rc = image_begin(site, image, instance, layer, err);
+    bool stopped, whole;
+    int rc = image_begin(site, image, instance, layer, &whole, err);
 
     if (rc != 0) {
         return rc;
@@ -381,6 +416,9 @@ int rootfs_image(const struct site *site, const char *instance, const char *imag
     }
     if (stopped && is_mounted(disk) && umount2(disk, 0) != 0) {
         umount2(disk, MNT_DETACH);
+    }
+    if (rc == 0 && whole) {
+        rc = copy_whole(site, instance, layer, err);
     }
     return image_end(site, image, rc, err);
 }

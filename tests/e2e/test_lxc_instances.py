@@ -258,6 +258,34 @@ def test_an_image_may_go_before_its_instances(lxc, ssh, group, instance, shell):
     wait(lambda: not (images / first).exists() and not (images / second).exists(), 'the layers to go')
 
 
+def test_images_of_images_without_end(lxc, ssh, group):
+    """There is a bound of layers; beyond it an image is of one. Fifteen are put under one that runs."""
+    ec2, images, made = lxc.client('ec2'), lxc.state_dir / 'images', run(lxc, group)
+    address = ssh.ready(in_state(lxc, made, 'running')['PublicIpAddress'])
+    layers = lxc.state_dir / 'instances' / made / 'layers'
+    paths = layers.read_text()
+    for i in range(15):
+        layer = images / f'ami-000000000000000{i:02x}' / 'layer'
+        layer.mkdir(parents=True)
+        (layer / f'below-{i}').write_text(f'{i}')
+        (layer / 'below').write_text(f'{i}\n')
+        paths = f'{layer}\n{paths}'
+    layers.write_text(paths)
+    ssh.run(address, 'sudo rm /usr/bin/stress && sudo mkdir /own && echo own | sudo tee /own/file')
+    image = image_of(lxc, made, 'whole')
+    assert (images / image / 'layers').read_text() == f'{images / image}/layer\n'
+    ec2.terminate_instances(InstanceIds=[made])
+    in_state(lxc, made, 'terminated')
+    wait(lambda: not list(images.glob('ami-00000*')), 'the layers below to go')
+    copy = run(lxc, group, image)
+    address = ssh.ready(in_state(lxc, copy, 'running')['PublicIpAddress'])
+    assert ssh.run(address, 'cat /own/file /below /below-0; echo; ls /usr/bin/stress 2>/dev/null; '
+                   'stat -c %U:%a /usr/bin/sudo; sudo id -u').split() == ['own', '14', '0', 'root:4755', '0']
+    ec2.terminate_instances(InstanceIds=[copy])
+    ec2.deregister_image(ImageId=image)
+    in_state(lxc, copy, 'terminated')
+
+
 def test_shutdown_inside_stops_it(lxc, group, ssh):
     made = run(lxc, group, InstanceInitiatedShutdownBehavior='terminate')
     address = ssh.ready(in_state(lxc, made, 'running')['PublicIpAddress'])
