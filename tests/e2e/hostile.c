@@ -274,8 +274,9 @@ static void many(const char *kind, long count, int seconds)
     }
 }
 
-/* A connection to each ADDRESS PORT, all at once; those that came about are printed. */
-static void connects(int count, char **words, int wait_ms)
+/* A connection to each ADDRESS PORT, all at once, its packets marked as packet rules mark them; those
+ * that came about are printed. */
+static void connects(int count, char **words, int wait_ms, int mark)
 {
     int fds[512];
     double end = now_s() + wait_ms / 1000.0;
@@ -286,6 +287,9 @@ static void connects(int count, char **words, int wait_ms)
 
         inet_pton(AF_INET, words[2 * i], &to.sin_addr);
         fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        if (mark != 0 && setsockopt(fds[i], SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0) {
+            printf("no mark\n");
+        }
         connect(fds[i], (struct sockaddr *)&to, sizeof(to));
     }
     while (now_s() < end) {
@@ -566,7 +570,9 @@ int main(int argc, char **argv)
     } else if (strcmp(what, "many") == 0) {
         many(argv[2], atol(argv[3]), atoi(argv[4]));
     } else if (strcmp(what, "connects") == 0) {
-        connects(argc - 3, argv + 3, atoi(argv[2]));
+        connects(argc - 3, argv + 3, atoi(argv[2]), 0);
+    } else if (strcmp(what, "marked") == 0) {
+        connects(argc - 3, argv + 3, atoi(argv[2]), 1);
     } else if (strcmp(what, "crowd") == 0) {
         crowd(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]));
     } else if (strcmp(what, "flows") == 0) {

@@ -236,6 +236,30 @@ def test_security_groups_and_vpcs_are_borders(world):
     assert bob.hostile(f'connects 1200 {alice.address} 22 {mallory.address} 22 192.0.2.1 80 8.8.8.8 53') == ''
 
 
+def test_what_goes_out_is_judged_too(world):
+    """Egress rules, of several groups; a mark that she sets herself is none of ours."""
+    mallory, alice, ec2 = world.mallory, world.alice, world.muster.client('ec2')
+    own = mallory.about['SecurityGroups'][0]['GroupId']
+    vpc, everywhere = mallory.about['VpcId'], [{'CidrIp': '0.0.0.0/0'}]
+    groups = []
+    for name, ports in (('mute', []), ('far', [9998, 9999]), ('near', [22])):
+        groups.append(ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc)['GroupId'])
+        ec2.revoke_security_group_egress(GroupId=groups[-1], IpPermissions=[{'IpProtocol': '-1', 'IpRanges': everywhere}])
+        for port in ports:
+            ec2.authorize_security_group_egress(GroupId=groups[-1], IpPermissions=[
+                {'IpProtocol': 'tcp', 'FromPort': port, 'ToPort': port, 'IpRanges': everywhere}])
+    mute, far, near = groups
+    try:
+        for given, reached in (([own], True), ([mute], False), ([mute, far], False), ([mute, far, near], True), ([mute], False)):
+            ec2.modify_instance_attribute(InstanceId=mallory.id, Groups=given)
+            for how in ('connects', 'marked'):
+                assert mallory.hostile(f'{how} 800 {alice.address} 22') == (f'{alice.address}:22' if reached else ''), given
+    finally:
+        ec2.modify_instance_attribute(InstanceId=mallory.id, Groups=[own])
+        for group in groups:
+            ec2.delete_security_group(GroupId=group)
+
+
 # Metadata.
 
 def test_tokens_are_required_when_the_template_says_so(world):
