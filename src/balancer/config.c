@@ -266,17 +266,27 @@ static void write_listener(struct buf *text, const struct balancer_http *http,
     }
 }
 
+static void write_cookie(struct buf *text, const char *rule, const char *fetch, const char *name)
+{
+    struct buf sample = {0};
+
+    buf_printf(&sample, "%s(%s)", fetch, name);
+    buf_printf(text, "    stick %s ", rule);
+    quote(text, buf_z(&sample));
+    buf_add_byte(text, '\n');
+    buf_close(&sample);
+}
+
 static void write_stickiness(struct buf *text, const struct balancer_backend *backend)
 {
     if (backend->sticky_s <= 0) {
         return;
     }
     if (backend->sticky_cookie != NULL && backend->sticky_cookie[0] != '\0') {
-        buf_printf(text,
-                   "    stick-table type string len 128 size 20k expire %ds\n"
-                   "    stick store-response res.cook(%s)\n"
-                   "    stick match req.cook(%s)\n",
-                   backend->sticky_s, backend->sticky_cookie, backend->sticky_cookie);
+        buf_printf(text, "    stick-table type string len 128 size 20k expire %ds\n",
+                   backend->sticky_s);
+        write_cookie(text, "store-response", "res.cook", backend->sticky_cookie);
+        write_cookie(text, "match", "req.cook", backend->sticky_cookie);
         return;
     }
     buf_printf(text,

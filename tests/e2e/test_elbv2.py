@@ -130,6 +130,9 @@ def test_errors_are_awss(elb, net, web):
                        {'Type': 'forward', 'TargetGroupArn': group}]) == 'DuplicateListener'
     assert code_of(elb.modify_target_group_attributes, TargetGroupArn=group, Attributes=[
         {'Key': 'no.such', 'Value': 'x'}]) == 'ValidationError'
+    for name in ('a)\n    external-check\nglobal\n    insecure-fork-wanted', 'a b', "a'b", 'a#b', 'a(b', 'a,b', 'AWSALBAPP', 'a' * 129):
+        assert code_of(elb.modify_target_group_attributes, TargetGroupArn=group, Attributes=[
+            {'Key': 'stickiness.app_cookie.cookie_name', 'Value': name}]) == 'ValidationError', name
 
 
 def test_a_restart_keeps_it_all(fast_sim, elb, net, web):

@@ -177,7 +177,7 @@ static void haproxy_accepts_all_that_we_write(void **state)
         {.name = "tg-b", .least_connections = true, .slow_start_s = 30, .servers = servers,
          .server_count = 1},
         {.name = "tg-c", .sticky_s = 60, .servers = servers, .server_count = 2},
-        {.name = "tg-d", .sticky_s = 60, .sticky_cookie = "app", .servers = servers,
+        {.name = "tg-d", .sticky_s = 60, .sticky_cookie = "a-b_c.d~e!f*g+h^i|j", .servers = servers,
          .server_count = 2},
     };
     static const struct balancer_listener listeners[] = {
@@ -207,6 +207,37 @@ static void haproxy_accepts_all_that_we_write(void **state)
         balancer_write_http(&text, &http);
         check_with_haproxy(&text);
     }
+    buf_close(&text);
+}
+
+/* Texts of requests stay one word, whatever is in them. */
+static void no_text_becomes_a_line(void **state)
+{
+    static const char hostile[] = "a)\n    external-check\r\nglobal\n    insecure-fork-wanted \"' #";
+    static const struct balancer_backend backends[] = {
+        {.name = "tg-a", .sticky_s = 60, .sticky_cookie = hostile}
+    };
+    static const struct balancer_listener listeners[] = {
+        {.name = "l81", .fd = 101, .port = 81, .action = BALANCER_FIXED, .status = 404,
+         .content_type = hostile, .body = hostile},
+        {.name = "l82", .fd = 102, .port = 82, .action = BALANCER_REDIRECT, .status = 301,
+         .protocol = hostile, .host = hostile, .to_port = hostile, .path = hostile,
+         .query = hostile},
+    };
+    struct balancer_http http = http_with(listeners, COUNT_OF(listeners));
+    struct buf text = {0};
+    size_t globals = 0;
+
+    (void)state;
+    http.backends = backends;
+    http.backend_count = COUNT_OF(backends);
+    balancer_write_http(&text, &http);
+    assert_null(strstr(buf_z(&text), "\n    external-check"));
+    assert_null(strstr(buf_z(&text), "\n    insecure"));
+    for (const char *at = buf_z(&text); (at = strstr(at, "global\n")) != NULL; at++) {
+        globals++;
+    }
+    check_int("sections", 1, globals);
     buf_close(&text);
 }
 
@@ -255,6 +286,7 @@ int main(void)
         cmocka_unit_test(a_listener_forwards_to_its_group),
         cmocka_unit_test(the_defaults_are_the_golden_ones),
         cmocka_unit_test(haproxy_accepts_all_that_we_write),
+        cmocka_unit_test(no_text_becomes_a_line),
         cmocka_unit_test(the_forwarder_keeps_sessions),
     };
 

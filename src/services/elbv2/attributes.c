@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* @values: what may be set. "bool", "MIN-MAX", "a|b|c", or NULL for any text. */
+#define COOKIE_NAME_BYTES_MAX 128
+
+/* @values: what may be set. "bool", "MIN-MAX", "a|b|c", "cookie", or NULL for any text. */
 struct attribute_rule {
     const char *key, *otherwise, *values;
 };
@@ -44,7 +46,7 @@ static const struct attribute_rule group_rules[] = {
     {"stickiness.enabled",                                                             "false",                           "bool"                },
     {"stickiness.type",                                                                "lb_cookie",                       "lb_cookie|app_cookie"},
     {"stickiness.lb_cookie.duration_seconds",                                          "86400",                           "1-604800"            },
-    {"stickiness.app_cookie.cookie_name",                                              "",                                NULL                  },
+    {"stickiness.app_cookie.cookie_name",                                              "",                                "cookie"              },
     {"stickiness.app_cookie.duration_seconds",                                         "86400",                           "1-604800"            },
     {"slow_start.duration_seconds",                                                    "0",                               "0|30-900"            },
     {"load_balancing.algorithm.type",                                                  "round_robin",
@@ -114,6 +116,21 @@ int64_t elb_balancer_number(const struct load_balancer *balancer, const char *ke
     return number_of(elb_balancer_attribute(balancer, key));
 }
 
+/* A name of RFC 6265 that means nothing to HAProxy, in whose configuration it will stand; AWS keeps
+ * those with its own prefix. */
+static bool is_cookie(struct slice value)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                  "-_.~!*+^|";
+
+    for (size_t i = 0; i < value.bytes; i++) {
+        if (value.data[i] == '\0' || strchr(allowed, value.data[i]) == NULL) {
+            return false;
+        }
+    }
+    return value.bytes <= COOKIE_NAME_BYTES_MAX && !slice_starts(value, SLICE_LIT("AWSALB"));
+}
+
 static bool value_fits(const char *values, struct slice value)
 {
     struct slice rest = slice_z(values), choice;
@@ -121,6 +138,9 @@ static bool value_fits(const char *values, struct slice value)
 
     if (values == NULL) {
         return true;
+    }
+    if (strcmp(values, "cookie") == 0) {
+        return is_cookie(value);
     }
     if (strcmp(values, "bool") == 0) {
         values = "true|false";
