@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TIMEOUT_MS_DEFAULT (3600 * 1000)
 #define OUTPUT_BYTES_SHOWN 24000 /* What Systems Manager keeps. */
@@ -27,6 +28,12 @@ static char *script_of(const struct arguments *arguments)
 
 static void show(struct cli *cli, const struct ssm_result *result)
 {
+    if (isatty(STDOUT_FILENO) == 1) {
+        terminal_tame(result->output, strlen(result->output));
+    }
+    if (isatty(STDERR_FILENO) == 1) {
+        terminal_tame(result->errors, strlen(result->errors));
+    }
     fputs(result->output, stdout);
     fflush(stdout);
     fputs(result->errors, stderr);

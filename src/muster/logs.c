@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LINES_DEFAULT "100"
 #define LINES_MAX 10000
@@ -75,6 +76,9 @@ static int show(struct cli *cli, const char *id, const char *lines, struct error
         if (rc == 0 && cli->terminal.json) {
             cli_result(cli, json_pack("{s:s, s:s}", "InstanceId", id, "Output", result.output));
         } else if (rc == 0) {
+            if (isatty(STDOUT_FILENO) == 1) {
+                terminal_tame(result.output, strlen(result.output));
+            }
             print_lines(result.output, &cursor);
         }
         ssm_result_close(&result);
@@ -104,6 +108,9 @@ static int show_console(struct cli *cli, const char *id, struct error *err)
     if (rc == 0 && cli->terminal.json) {
         cli_result(cli, json_pack("{s:s, s:s}", "InstanceId", id, "Output", buf_z(&text)));
     } else if (rc == 0) {
+        if (isatty(STDOUT_FILENO) == 1) {
+            text.bytes = text.bytes == 0 ? 0 : terminal_tame(text.data, text.bytes);
+        }
         fwrite(buf_z(&text), 1, text.bytes, stdout);
     }
     buf_close(&text);

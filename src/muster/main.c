@@ -47,6 +47,7 @@ static int run(struct cli *cli)
     terminal_clear(&cli->terminal);
     fflush(stdout);
     if (rc != 0 && err.message[0] != '\0') {
+        terminal_tame(err.message, strlen(err.message));
         fprintf(stderr, "muster: %s\n", err.message);
         print_hint(cli, &err);
     }

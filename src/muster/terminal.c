@@ -31,6 +31,45 @@ void terminal_open(struct terminal *terminal, bool json)
     terminal->colors = terminal->live && (no_color == NULL || no_color[0] == '\0');
 }
 
+/* How long the sequence "ESC [ 1 ; 31 m" at @text is; 0 when it is none. */
+static size_t color_bytes(const char *text, size_t bytes)
+{
+    size_t i = 2;
+
+    if (bytes < 3 || text[0] != '\033' || text[1] != '[') {
+        return 0;
+    }
+    while (i < bytes && strchr("0123456789;", text[i]) != NULL && text[i] != '\0') {
+        i++;
+    }
+    return i < bytes && text[i] == 'm' ? i + 1 : 0;
+}
+
+size_t terminal_tame(char *text, size_t bytes)
+{
+    size_t to = 0;
+
+    for (size_t i = 0; i < bytes; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        size_t color = color_bytes(text + i, bytes - i);
+
+        if (color > 0) {
+            i += color - 1;
+        } else if (byte == 0xc2 && i + 1 < bytes && ((unsigned char)text[i + 1] & 0xe0) == 0x80) {
+            text[to++] = '?'; /* U+0080 to U+009F steer as well. */
+            i++;
+        } else if ((byte < ' ' && byte != '\n' && byte != '\t' &&
+                    !(byte == '\r' && i + 1 < bytes && text[i + 1] == '\n')) ||
+                   byte == 0x7f) {
+            text[to++] = '?';
+        } else {
+            text[to++] = text[i];
+        }
+    }
+    text[to] = '\0';
+    return to;
+}
+
 static void paint(const struct terminal *terminal, enum color color)
 {
     if (terminal->colors) {
@@ -58,13 +97,18 @@ static size_t columns_of(const struct terminal *terminal)
 static void PRINTF_LIKE(4, 0) marked(struct terminal *terminal, enum color color, const char *mark,
                                      const char *format, va_list arguments)
 {
+    char *text = NULL;
+    int bytes = vasprintf(&text, format, arguments);
+
+    ASSERT(bytes >= 0);
+    terminal_tame(text, (size_t)bytes);
     terminal_clear(terminal);
     paint(terminal, color);
     fputs(mark, terminal->out);
     unpaint(terminal, color);
-    vfprintf(terminal->out, format, arguments);
-    fputc('\n', terminal->out);
+    fprintf(terminal->out, "%s\n", text);
     fflush(terminal->out);
+    free(text);
 }
 
 #define SAY(color, mark)                                                                           \
@@ -101,6 +145,7 @@ void terminal_head(struct terminal *terminal, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    terminal_tame(text, strlen(text));
     terminal_clear(terminal);
     paint(terminal, COLOR_BOLD);
     fputs(text, terminal->out);
@@ -139,6 +184,7 @@ void terminal_progress(struct terminal *terminal, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    terminal_tame(text, strlen(text));
     same = strcmp(text, terminal->progress) == 0 && terminal->progress_told_ms != 0;
     if (terminal->progress[0] == '\0') {
         terminal->progress_ms = now_ms;
@@ -261,6 +307,7 @@ void table_cell(struct table *table, enum color color, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
+    terminal_tame(line, strlen(line));
     buf_add_z(&text, line);
     table->cells = mem_grow(table->cells, table->count, &table->room, sizeof(*table->cells));
     table->cells[table->count++] = (struct cell){.text = buf_take(&text), .color = color};

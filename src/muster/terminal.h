@@ -30,6 +30,11 @@ struct terminal {
 
 void terminal_open(struct terminal *terminal, bool json);
 
+/* What others wrote must not steer a terminal: colours go, other control characters but tabs and
+ * ends of lines become '?'. @text, of @bytes and a NUL, may get shorter; how long it is then. All
+ * that is said below is tamed; what is printed otherwise is not. */
+size_t terminal_tame(char *text, size_t bytes);
+
 /* A line of text; printf-like. */
 void terminal_say(struct terminal *terminal, const char *format, ...) PRINTF_LIKE(2, 3);
 /* "✓ text", "✗ text", "· text", and a bold heading. */

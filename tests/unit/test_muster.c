@@ -1,6 +1,7 @@
 /* The pure parts of the command line: words and options, spans of time, reading answers. */
 #include "muster/arguments.h"
 #include "muster/duration.h"
+#include "muster/terminal.h"
 #include "muster/tree.h"
 
 #include "check.h"
@@ -214,6 +215,32 @@ static void trees_give_what_is_there(void **state)
     json_decref(tree);
 }
 
+static void nothing_steers_a_terminal(void **state)
+{
+    static const struct {
+        const char *given, *shown;
+    } cases[] = {
+        {"plain \xe2\x9c\x93 text\n\tand\r\n", "plain \xe2\x9c\x93 text\n\tand\r\n"},
+        {"\033[0;32m  OK  \033[0m done\033[m",    "  OK   done"                       },
+        {"\033]0;title\007",                      "?]0;title?"                       },
+        {"\033[2J\033[1;1H\033[12",               "?[2J?[1;1H?[12"                   },
+        {"\r\b\x7f\033",                          "????"                             },
+        {"\xc2\x9b" "31m\xc2\xa0\xc2",            "?31m\xc2\xa0\xc2"                 },
+        {"",                                       ""                                 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char text[64];
+        size_t bytes;
+
+        snprintf(text, sizeof(text), "%s", cases[i].given);
+        bytes = terminal_tame(text, strlen(text));
+        check_text(cases[i].given, cases[i].shown, slice_of(text, bytes));
+        check_int(cases[i].given, strlen(text), bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +252,7 @@ int main(void)
         cmocka_unit_test(durations_follow_the_table),
         cmocka_unit_test(durations_read_well),
         cmocka_unit_test(trees_give_what_is_there),
+        cmocka_unit_test(nothing_steers_a_terminal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
