@@ -161,6 +161,9 @@ static int take_page(struct listing *listing, struct slice answer, struct error 
             break;
         }
     }
+    if (rc == 0 && next != NULL && (!json_is_object(next) || json_equal(next, listing->next_key))) {
+        rc = error_set(err, ERR_INVALID, "the answer's next page is none, or the same again");
+    }
     json_decref(listing->next_key);
     listing->next_key = json_incref(next);
     json_decref(page);
