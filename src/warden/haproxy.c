@@ -246,7 +246,7 @@ static int open_haproxy_listeners(struct haproxy *haproxy, const struct warden_h
     return 0;
 }
 
-/* In the child: into the namespace, to user haproxy, exec. */
+/* In the child: into the namespace, to user muster-haproxy, exec. */
 static void exec_haproxy(const struct haproxy *haproxy, struct process old)
 {
     char config[PATH_BYTES], predecessor[32];

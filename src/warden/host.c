@@ -67,7 +67,7 @@ static int check_programs(struct error *err)
 
 static int check_users(struct error *err)
 {
-    static const char *const names[] = {"muster", "haproxy"};
+    static const char *const names[] = {"muster", "muster-haproxy"};
 
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         if (getpwnam(names[i]) == NULL) {
@@ -325,8 +325,8 @@ static const struct check {
     {"root", NEEDED, true, check_root, "run it by sudo"},
     {"programs", NEEDED, false, check_programs, "tools/install-packages.sh installs them"},
     {"users", NEEDED, false, check_users,
-     "useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin muster; haproxy's comes "
-     "with its package"},
+     "tools/add-user.sh makes them, or: useradd --system --home-dir /nonexistent --shell "
+     "/usr/sbin/nologin NAME"},
     {"mounts", NEEDED, true, check_mount, NEXT_PRIVILEGED},
     {"namespaces", NEEDED, true, check_namespaces, NEXT_PRIVILEGED},
     {"user namespaces", NEEDED, false, check_userns,

@@ -23,7 +23,7 @@ struct site {
     uint32_t block;        /* Its share of addresses and uids: 0 .. SITE_BLOCKS - 1. */
     uid_t musterd_uid;
     gid_t musterd_gid;
-    uid_t haproxy_uid;
+    uid_t haproxy_uid; /* Not that of a host's own HAProxy: it must be out of reach of ours. */
     const char *region;
     char api_host[64]; /* The API's own listener, "127.0.0.1:4566". */
 };

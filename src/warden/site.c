@@ -91,6 +91,23 @@ static int read_name(struct site *site, bool make, struct error *err)
     return write_synced(path, slice_z(site->name), 0644, true, err);
 }
 
+static int find_user(const char *name, uid_t *uid, gid_t *gid, struct error *err)
+{
+    const struct passwd *user = getpwnam(name);
+
+    if (user == NULL) {
+        return error_set(err, ERR_CONFIG,
+                         "there is no user %s; tools/add-user.sh makes it, or: useradd --system "
+                         "--home-dir /nonexistent --shell /usr/sbin/nologin %s",
+                         name, name);
+    }
+    *uid = user->pw_uid;
+    if (gid != NULL) {
+        *gid = user->pw_gid;
+    }
+    return 0;
+}
+
 int site_open(struct site *site, const char *state_dir, bool make, struct error *err)
 {
     /* Images hold programs that are setuid root as an instance left them, and here their owner is
@@ -108,7 +125,6 @@ int site_open(struct site *site, const char *state_dir, bool make, struct error 
         {"log",       0711},
     };
     char path[PATH_BYTES];
-    const struct passwd *user;
     int rc;
 
     if (snprintf(site->state, sizeof(site->state), "%s", state_dir) >= (int)sizeof(site->state)) {
@@ -126,19 +142,11 @@ int site_open(struct site *site, const char *state_dir, bool make, struct error 
     if (rc != 0 || !make) {
         return rc;
     }
-    user = getpwnam("muster");
-    if (user == NULL) {
-        return error_set(err, ERR_CONFIG,
-                         "there is no user muster; make it: useradd --system --home-dir "
-                         "/nonexistent --shell /usr/sbin/nologin muster");
+    rc = find_user("muster", &site->musterd_uid, &site->musterd_gid, err);
+    rc = rc != 0 ? rc : find_user("muster-haproxy", &site->haproxy_uid, NULL, err);
+    if (rc != 0) {
+        return rc;
     }
-    site->musterd_uid = user->pw_uid;
-    site->musterd_gid = user->pw_gid;
-    user = getpwnam("haproxy");
-    if (user == NULL) {
-        return error_set(err, ERR_CONFIG, "there is no user haproxy; install the package haproxy");
-    }
-    site->haproxy_uid = user->pw_uid;
     for (size_t i = 0; i < COUNT_OF(directories); i++) {
         site_path(site, path, "%s", directories[i].name);
         rc = make_directory(path, directories[i].mode, err);

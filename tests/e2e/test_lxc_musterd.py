@@ -139,7 +139,7 @@ def test_haproxy_is_nobody_either(site):
                 pass
         return None
     status = wait(lambda: (text := process()) and 'haproxy' in text and text, 'HAProxy', 10)
-    assert status.split('Uid:')[1].split()[:4] == [str(pwd.getpwnam('haproxy').pw_uid)] * 4
+    assert status.split('Uid:')[1].split()[:4] == [str(pwd.getpwnam('muster-haproxy').pw_uid)] * 4
     assert status.split('CapEff:')[1].split()[0] == '0' * 16
     assert status.split('NoNewPrivs:')[1].split()[0] == '1'
 
