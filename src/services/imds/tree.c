@@ -88,24 +88,27 @@ static void add_interface(struct ctx *ctx, const struct ec2_instance *instance,
 {
     const struct ec2_subnet *subnet = ec2_subnet_find(ctx->control, instance->subnet);
     const struct ec2_vpc *vpc = ec2_vpc_find(ctx->control, instance->vpc);
+    const char *host = host_name(ctx, instance), *outside = public_name(ctx, instance);
+    const char *groups = group_lines(ctx, instance, false);
+    const char *group_names = group_lines(ctx, instance, true);
     const struct {
         const char *name, *value;
     } rows[] = {
-        {"device-number",           "0"                                                },
-        {"interface-id",            instance->interface                                },
-        {"local-hostname",          host_name(ctx,                                       instance)},
-        {"local-ipv4s",                         instance->address                                                               },
-        {"mac",                         instance->mac        },
-        {"owner-id",                         ctx->control->options.account                                                          },
-        {"public-hostname",                         public_name(ctx,  instance)},
-        {"public-ipv4s",                instance->public_address                                                                 },
-        {"security-group-ids",group_lines(ctx,instance, false)},
-        {"security-groups",                         group_lines(ctx,                                                                                                 instance, true)},
-        {"subnet-id",                         instance->subnet                                                           },
-        {"subnet-ipv4-cidr-block",                 subnet == NULL ? NULL : subnet->cidr},
-        {"vpc-id",               instance->vpc                         },
-        {"vpc-ipv4-cidr-block",  vpc == NULL ? NULL : vpc->cidr},
-        {"vpc-ipv4-cidr-blocks",                  vpc == NULL ? NULL : vpc->cidr                                         },
+        {"device-number",          "0"                                 },
+        {"interface-id",           instance->interface                 },
+        {"local-hostname",         host                                },
+        {"local-ipv4s",            instance->address                   },
+        {"mac",                    instance->mac                       },
+        {"owner-id",               ctx->control->options.account       },
+        {"public-hostname",        outside                             },
+        {"public-ipv4s",           instance->public_address            },
+        {"security-group-ids",     groups                              },
+        {"security-groups",        group_names                         },
+        {"subnet-id",              instance->subnet                    },
+        {"subnet-ipv4-cidr-block", subnet == NULL ? NULL : subnet->cidr},
+        {"vpc-id",                 instance->vpc                       },
+        {"vpc-ipv4-cidr-block",    vpc == NULL ? NULL : vpc->cidr      },
+        {"vpc-ipv4-cidr-blocks",   vpc == NULL ? NULL : vpc->cidr      },
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -182,33 +185,34 @@ static void add_user_data(struct ctx *ctx, const struct ec2_instance *instance,
 void imds_tree_make(struct ctx *ctx, const struct ec2_instance *instance, struct imds_tree *tree)
 {
     const char *root = "/dev/xvda";
-    const char *host = host_name(ctx, instance);
+    const char *host = host_name(ctx, instance), *outside = public_name(ctx, instance);
+    const char *group_names = group_lines(ctx, instance, true);
     const struct {
         const char *path, *value;
     } rows[] = {
-        {"meta-data/ami-id",                      instance->image                  },
-        {"meta-data/ami-manifest-path",           "(unknown)"                      },
-        {"meta-data/block-device-mapping/ami",    root                             },
-        {"meta-data/block-device-mapping/root",   root                             },
-        {"meta-data/hostname",                    host                             },
-        {"meta-data/instance-action",             "none"                           },
-        {"meta-data/instance-id",                 instance->id                     },
-        {"meta-data/instance-life-cycle",         "on-demand"                      },
-        {"meta-data/instance-type",               instance->type                   },
-        {"meta-data/local-hostname",              host                             },
-        {"meta-data/local-ipv4",                  instance->address                },
-        {"meta-data/mac",                         instance->mac                    },
-        {"meta-data/placement/availability-zone", instance->zone                   },
-        {"meta-data/placement/region",            ctx->control->options.region     },
-        {"meta-data/profile",                     "default-hvm"                    },
-        {"meta-data/public-hostname",             public_name(ctx,                   instance)},
-        {"meta-data/public-ipv4",                                       instance->public_address                                                 },
-        {"meta-data/public-keys/0/openssh-key",                                       instance->public_key},
-        {"meta-data/reservation-id",                                       instance->reservation                                                            },
-        {"meta-data/security-groups",                                       group_lines(ctx,instance, true)},
-        {"meta-data/services/domain",                               "amazonaws.com"                                                                         },
-        {"meta-data/services/partition",             "aws"},
-        {"dynamic/fws/instance-monitoring",          instance->monitoring ? "enabled" : "disabled"                         },
+        {"meta-data/ami-id",                      instance->image                              },
+        {"meta-data/ami-manifest-path",           "(unknown)"                                  },
+        {"meta-data/block-device-mapping/ami",    root                                         },
+        {"meta-data/block-device-mapping/root",   root                                         },
+        {"meta-data/hostname",                    host                                         },
+        {"meta-data/instance-action",             "none"                                       },
+        {"meta-data/instance-id",                 instance->id                                 },
+        {"meta-data/instance-life-cycle",         "on-demand"                                  },
+        {"meta-data/instance-type",               instance->type                               },
+        {"meta-data/local-hostname",              host                                         },
+        {"meta-data/local-ipv4",                  instance->address                            },
+        {"meta-data/mac",                         instance->mac                                },
+        {"meta-data/placement/availability-zone", instance->zone                               },
+        {"meta-data/placement/region",            ctx->control->options.region                 },
+        {"meta-data/profile",                     "default-hvm"                                },
+        {"meta-data/public-hostname",             outside                                      },
+        {"meta-data/public-ipv4",                 instance->public_address                     },
+        {"meta-data/public-keys/0/openssh-key",   instance->public_key                         },
+        {"meta-data/reservation-id",              instance->reservation                        },
+        {"meta-data/security-groups",             group_names                                  },
+        {"meta-data/services/domain",             "amazonaws.com"                              },
+        {"meta-data/services/partition",          "aws"                                        },
+        {"dynamic/fws/instance-monitoring",       instance->monitoring ? "enabled" : "disabled"},
     };
 
     *tree = (struct imds_tree){.arena = ctx->arena};
