@@ -13,22 +13,29 @@
 #define JSON_1_0 "application/x-amz-json-1.0"
 #define JSON_1_1 "application/x-amz-json-1.1"
 
+/* clang-format off: it aligns what is not alike. */
 static const struct aws_service_facts facts[] = {
-    [AWS_AUTO_SCALING] = {"autoscaling",    "autoscaling",          "autoscaling",          "AUTO_SCALING",   "2011-01-01",
-                          NULL,                                                                                                                  NULL    },
-    [AWS_CLOUD_FORMATION] = {"cloudformation", "cloudformation",       "cloudformation",       "CLOUDFORMATION",
-                          "2010-05-15",                                                                                     NULL,                NULL    },
-    [AWS_CLOUD_WATCH] = {"cloudwatch",     "monitoring",           "monitoring",           "CLOUDWATCH",     NULL,
-                          "GraniteServiceVersion20100801",                                                                                       JSON_1_0},
-    [AWS_DYNAMODB] = {"dynamodb",       "dynamodb",             "dynamodb",             "DYNAMODB",       NULL,         "DynamoDB_20120810",
-                          JSON_1_0                                                                                                                       },
-    [AWS_EC2] = {"ec2",            "ec2",                  "ec2",                  "EC2",            "2016-11-15", NULL,                NULL    },
-    [AWS_ELB] = {"elbv2",          "elasticloadbalancing", "elasticloadbalancing",
-                          "ELASTIC_LOAD_BALANCING_V2",                                                        "2015-12-01", NULL,                NULL    },
-    [AWS_IAM] = {"iam",            "iam",                  "iam",                  "IAM",            "2010-05-08", NULL,                NULL    },
-    [AWS_SSM] = {"ssm",            "ssm",                  "ssm",                  "SSM",            NULL,         "AmazonSSM",         JSON_1_1},
-    [AWS_STS] = {"sts",            "sts",                  "sts",                  "STS",            "2011-06-15", NULL,                NULL    },
+    [AWS_AUTO_SCALING] = {.name = "autoscaling", .host = "autoscaling",
+        .signing = "autoscaling", .suffix = "AUTO_SCALING", .version = "2011-01-01"},
+    [AWS_CLOUD_FORMATION] = {.name = "cloudformation", .host = "cloudformation",
+        .signing = "cloudformation", .suffix = "CLOUDFORMATION", .version = "2010-05-15"},
+    [AWS_CLOUD_WATCH] = {.name = "cloudwatch", .host = "monitoring", .signing = "monitoring",
+        .suffix = "CLOUDWATCH", .target = "GraniteServiceVersion20100801", .json_type = JSON_1_0},
+    [AWS_DYNAMODB] = {.name = "dynamodb", .host = "dynamodb", .signing = "dynamodb",
+        .suffix = "DYNAMODB", .target = "DynamoDB_20120810", .json_type = JSON_1_0},
+    [AWS_EC2] = {.name = "ec2", .host = "ec2", .signing = "ec2", .suffix = "EC2",
+        .version = "2016-11-15"},
+    [AWS_ELB] = {.name = "elbv2", .host = "elasticloadbalancing",
+        .signing = "elasticloadbalancing", .suffix = "ELASTIC_LOAD_BALANCING_V2",
+        .version = "2015-12-01"},
+    [AWS_IAM] = {.name = "iam", .host = "iam", .signing = "iam", .suffix = "IAM",
+        .version = "2010-05-08"},
+    [AWS_SSM] = {.name = "ssm", .host = "ssm", .signing = "ssm", .suffix = "SSM",
+        .target = "AmazonSSM", .json_type = JSON_1_1},
+    [AWS_STS] = {.name = "sts", .host = "sts", .signing = "sts", .suffix = "STS",
+        .version = "2011-06-15"},
 };
+/* clang-format on */
 
 const struct aws_service_facts *aws_service_facts(enum aws_service service)
 {

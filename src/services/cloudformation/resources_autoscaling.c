@@ -249,12 +249,26 @@ static int alarm_delete(struct resource_call *call, struct error *err)
                          json_pack("{s:[s]}", "AlarmNames", call->physical), NULL, err);
 }
 
+/* clang-format off: it aligns what is not alike. */
 const struct resource_row resources_autoscaling[] = {
-    {"AWS::AutoScaling::AutoScalingGroup", group_create, NULL,                              group_update,
-     "AutoScalingGroupName,InstanceId",                                                                                                 group_delete,                                     group_gone,                                                    true},
-    {"AWS::AutoScaling::ScalingPolicy",                                    policy_create,                NULL, policy_update, "AutoScalingGroupName",
-     policy_delete,                                   NULL                                                                                                                                                                                                                                     },
-    {"AWS::CloudWatch::Alarm",                                    alarm_create,                         NULL,           alarm_update,  "AlarmName", alarm_delete,                                     NULL,
-     true},
-    {NULL,                                 NULL,                                             NULL,                                                                           NULL,                                                          NULL,                               NULL, NULL},
+    {.type = "AWS::AutoScaling::AutoScalingGroup",
+     .create = group_create,
+     .update = group_update,
+     .replace = "AutoScalingGroupName,InstanceId",
+     .delete = group_delete,
+     .gone = group_gone,
+     .tagged = true},
+    {.type = "AWS::AutoScaling::ScalingPolicy",
+     .create = policy_create,
+     .update = policy_update,
+     .replace = "AutoScalingGroupName",
+     .delete = policy_delete},
+    {.type = "AWS::CloudWatch::Alarm",
+     .create = alarm_create,
+     .update = alarm_update,
+     .replace = "AlarmName",
+     .delete = alarm_delete,
+     .tagged = true},
+    {.type = NULL},
 };
+/* clang-format on */

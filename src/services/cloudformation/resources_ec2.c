@@ -431,10 +431,10 @@ static int change_each(struct resource_call *call, const char *action, json_t *r
 
     json_array_foreach(rules, index, rule)
     {
-        rc = resource_change(call, "ec2", action,
-                             json_pack("{s:s, s:[o]}", "GroupId", call->physical, "IpPermissions",
-                                       permission(rule)),
-                             err);
+        rc = resource_change(
+            call, "ec2", action,
+            json_pack("{s:s, s:[o]}", "GroupId", call->physical, "IpPermissions", permission(rule)),
+            err);
         if (rc != 0) {
             break;
         }
@@ -640,24 +640,65 @@ static int retag_only(struct resource_call *call, struct error *err)
     return retag(call, err);
 }
 
+/* clang-format off: it aligns what is not alike. */
 const struct resource_row resources_ec2[] = {
-    {"AWS::EC2::VPC",                    vpc_create,                                     NULL,            vpc_update,                           "CidrBlock,InstanceTenancy",                         vpc_delete,                                                                                                                                                                                                        NULL,
-     true},
-    {"AWS::EC2::InternetGateway",                                  gateway_create,                                                      NULL,                      retag_only, "",                     gateway_delete,                                                                                                                                                                                                                                    NULL,true},
-    {"AWS::EC2::VPCGatewayAttachment",                              attachment_create,                                                                            NULL,                                                            NULL,                                                  "",                      attachment_delete,                                                                                                                                                                        NULL},
-    {"AWS::EC2::Subnet",                              subnet_create,                                                                            NULL,                                                                          subnet_update,                                                                    "CidrBlock,VpcId,AvailabilityZone",
-     subnet_delete,NULL,true},
-    {"AWS::EC2::RouteTable",                              route_table_create,                                                                        NULL,                                                                                       retag_only,                                                                                                      "VpcId",                                                                                                          route_table_delete,
-     NULL,                                                                                                                                                                                  true},
-    {"AWS::EC2::Route",                route_create,                                                                               NULL,                                                                                          NULL,                                                                                                                              "",                                                                                                                                                                 route_delete,                                                                                                                                                                                                                                                                                                                                                       NULL},
-    {"AWS::EC2::SubnetRouteTableAssociation",                                association_create,                                                                  NULL,                                                                             NULL,"",
-     association_delete,NULL},
-    {"AWS::EC2::SecurityGroup",                                group_create,                                                                 NULL,                                                                            group_update,
-     "GroupName,GroupDescription,VpcId",                                                                                                                                           group_delete,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       NULL,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               true},
-    {"AWS::EC2::LaunchTemplate", launch_template_create,                                   NULL,                                              launch_template_update,
-     "LaunchTemplateName",launch_template_delete,NULL},
-    {"AWS::EC2::Instance",            instance_create,                                                               instance_ready,                                                        retag_only,
-     "ImageId,SubnetId,InstanceType,UserData,KeyName,AvailabilityZone,IamInstanceProfile,"
-     "Monitoring,SecurityGroupIds,NetworkInterfaces,BlockDeviceMappings,LaunchTemplate",                                                                                                                                                     instance_delete,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           instance_gone,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             true},
-    {NULL,                        NULL, NULL, NULL,                        NULL,NULL,NULL},
+    {.type = "AWS::EC2::VPC",
+     .create = vpc_create,
+     .update = vpc_update,
+     .replace = "CidrBlock,InstanceTenancy",
+     .delete = vpc_delete,
+     .tagged = true},
+    {.type = "AWS::EC2::InternetGateway",
+     .create = gateway_create,
+     .update = retag_only,
+     .replace = "",
+     .delete = gateway_delete,
+     .tagged = true},
+    {.type = "AWS::EC2::VPCGatewayAttachment",
+     .create = attachment_create,
+     .replace = "",
+     .delete = attachment_delete},
+    {.type = "AWS::EC2::Subnet",
+     .create = subnet_create,
+     .update = subnet_update,
+     .replace = "CidrBlock,VpcId,AvailabilityZone",
+     .delete = subnet_delete,
+     .tagged = true},
+    {.type = "AWS::EC2::RouteTable",
+     .create = route_table_create,
+     .update = retag_only,
+     .replace = "VpcId",
+     .delete = route_table_delete,
+     .tagged = true},
+    {.type = "AWS::EC2::Route",
+     .create = route_create,
+     .replace = "",
+     .delete = route_delete},
+    {.type = "AWS::EC2::SubnetRouteTableAssociation",
+     .create = association_create,
+     .replace = "",
+     .delete = association_delete},
+    {.type = "AWS::EC2::SecurityGroup",
+     .create = group_create,
+     .update = group_update,
+     .replace = "GroupName,GroupDescription,VpcId",
+     .delete = group_delete,
+     .tagged = true},
+    {.type = "AWS::EC2::LaunchTemplate",
+     .create = launch_template_create,
+     .update = launch_template_update,
+     .replace = "LaunchTemplateName",
+     .delete = launch_template_delete},
+    {.type = "AWS::EC2::Instance",
+     .create = instance_create,
+     .ready = instance_ready,
+     .update = retag_only,
+     .replace =
+         "ImageId,SubnetId,InstanceType,UserData,KeyName,AvailabilityZone,IamInstanceProfile,"
+         "Monitoring,SecurityGroupIds,NetworkInterfaces,BlockDeviceMappings,LaunchTemplate",
+     .delete = instance_delete,
+     .gone = instance_gone,
+     .tagged = true},
+    {.type = NULL},
 };
+/* clang-format on */

@@ -229,12 +229,27 @@ static int listener_delete(struct resource_call *call, struct error *err)
     return delete_by(call, "DeleteListener", "ListenerArn", err);
 }
 
+/* clang-format off: it aligns what is not alike. */
 const struct resource_row resources_elbv2[] = {
-    {"AWS::ElasticLoadBalancingV2::LoadBalancer", balancer_create, balancer_ready,                                balancer_update,
-     "Name,Scheme,Type",                                                                                                                                                balancer_delete,                                                             NULL, true},
-    {"AWS::ElasticLoadBalancingV2::TargetGroup",                                           target_group_create,                 NULL, target_group_update,
-     "Name,Port,Protocol,ProtocolVersion,TargetType,VpcId",            target_group_delete,                                                                                                                                                                                          NULL,                                                                                                                                                                true},
-    {"AWS::ElasticLoadBalancingV2::Listener",                                       listener_create,                                                      NULL,                                                             listener_update,
-     "LoadBalancerArn", listener_delete, NULL,                                                                                                                                                                                                                                    true},
-    {NULL,                                       NULL,                                                  NULL,                                                                                               NULL,                                                                                                                NULL,                                                                                                    NULL,                                                                                                                          NULL},
+    {.type = "AWS::ElasticLoadBalancingV2::LoadBalancer",
+     .create = balancer_create,
+     .ready = balancer_ready,
+     .update = balancer_update,
+     .replace = "Name,Scheme,Type",
+     .delete = balancer_delete,
+     .tagged = true},
+    {.type = "AWS::ElasticLoadBalancingV2::TargetGroup",
+     .create = target_group_create,
+     .update = target_group_update,
+     .replace = "Name,Port,Protocol,ProtocolVersion,TargetType,VpcId",
+     .delete = target_group_delete,
+     .tagged = true},
+    {.type = "AWS::ElasticLoadBalancingV2::Listener",
+     .create = listener_create,
+     .update = listener_update,
+     .replace = "LoadBalancerArn",
+     .delete = listener_delete,
+     .tagged = true},
+    {.type = NULL},
 };
+/* clang-format on */

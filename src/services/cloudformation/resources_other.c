@@ -129,9 +129,8 @@ static int attach_managed(struct resource_call *call, const char *role, json_t *
 
     json_array_foreach(arns, index, arn)
     {
-        int rc =
-            resource_change(call, "iam", action,
-                            json_pack("{s:s, s:O}", "RoleName", role, "PolicyArn", arn), err);
+        int rc = resource_change(call, "iam", action,
+                                 json_pack("{s:s, s:O}", "RoleName", role, "PolicyArn", arn), err);
 
         if (rc != 0) {
             return rc;
@@ -300,7 +299,8 @@ static int profile_update(struct resource_call *call, struct error *err)
 
 static int profile_delete(struct resource_call *call, struct error *err)
 {
-    struct error ignored = {0}; /* A role that was never added; DeleteInstanceProfile says the rest. */
+    struct error ignored = {
+        0}; /* A role that was never added; DeleteInstanceProfile says the rest. */
 
     profile_roles(call, call->physical, json_object_get(call->properties, "Roles"),
                   "RemoveRoleFromInstanceProfile", &ignored);
@@ -392,13 +392,33 @@ static int resource_group_delete(struct resource_call *call, struct error *err)
                          json_pack("{s:s}", "GroupName", call->physical), NULL, err);
 }
 
+/* clang-format off: it aligns what is not alike. */
 const struct resource_row resources_other[] = {
-    {"AWS::DynamoDB::Table", table_create, table_ready,    table_update,
-     "TableName,KeySchema,AttributeDefinitions",                                                                      table_delete,                          table_gone,           true},
-    {"AWS::IAM::Role",                      role_create,                   NULL, role_update, "RoleName,Path",                       role_delete,                                             NULL,                                true},
-    {"AWS::IAM::InstanceProfile",                  profile_create,                              NULL,                  profile_update,         "InstanceProfileName,Path",
-     profile_delete,               NULL},
-    {"AWS::ResourceGroups::Group",                  resource_group_create,                              NULL,                 resource_group_update, "Name",
-     resource_group_delete,NULL,                                true},
-    {NULL,                  NULL,                          NULL,                                        NULL,                                                           NULL,                                                                       NULL,                                                                                             NULL                                      },
+    {.type = "AWS::DynamoDB::Table",
+     .create = table_create,
+     .ready = table_ready,
+     .update = table_update,
+     .replace = "TableName,KeySchema,AttributeDefinitions",
+     .delete = table_delete,
+     .gone = table_gone,
+     .tagged = true},
+    {.type = "AWS::IAM::Role",
+     .create = role_create,
+     .update = role_update,
+     .replace = "RoleName,Path",
+     .delete = role_delete,
+     .tagged = true},
+    {.type = "AWS::IAM::InstanceProfile",
+     .create = profile_create,
+     .update = profile_update,
+     .replace = "InstanceProfileName,Path",
+     .delete = profile_delete},
+    {.type = "AWS::ResourceGroups::Group",
+     .create = resource_group_create,
+     .update = resource_group_update,
+     .replace = "Name",
+     .delete = resource_group_delete,
+     .tagged = true},
+    {.type = NULL},
 };
+/* clang-format on */

@@ -16,26 +16,29 @@ static_assert(VPCS_MAX < COMPUTE_VPCS_MAX, "those just deleted take some time to
 /* Where the member `char *vpc` of @type_ is; of each VPC, then. */
 #define IN_VPC(type_) offsetof(type_, vpc)
 
+/* clang-format off: it aligns what is not alike. */
 static const struct quota {
     size_t max;
     size_t vpc_at; /* 0: of all. */
     const char *code;
     const char *what; /* "The maximum number of WHAT has been reached." */
 } quotas[KINDS] = {
-    [KIND_VPC] = {VPCS_MAX,            0,                          "VpcLimitExceeded",             "VPCs"             },
-    [KIND_GATEWAY] = {VPCS_MAX,            0,                          "InternetGatewayLimitExceeded", "internet gateways"},
-    [KIND_SUBNET] = {COMPUTE_SUBNETS_MAX, IN_VPC(struct ec2_subnet),  "SubnetLimitExceeded",
-                  "subnets"                                                                                           },
-    [KIND_ROUTE_TABLE] = {200,                 IN_VPC(struct route_table), "RouteTableLimitExceeded",
-                  "route tables"                                                                                      },
-    [KIND_GROUP] = {GROUPS_PER_VPC_MAX,  IN_VPC(struct group),       "SecurityGroupLimitExceeded",
-                  "security groups"                                                                                   },
-    [KIND_KEY] = {5000,                0,                          "KeyPairLimitExceeded",         "key pairs"        },
-    [KIND_IMAGE] = {1000,                0,                          "AMIQuotaExceeded",             "AMIs"             },
-    [KIND_SNAPSHOT] = {10000,               0,                          "SnapshotLimitExceeded",        "snapshots"        },
-    [KIND_VOLUME] = {20000,               0,                          "VolumeLimitExceeded",          "volumes"          },
-    [KIND_TEMPLATE] = {5000,                0,                          "MaxTemplateLimitExceeded",     "launch templates" },
+    [KIND_VPC] = {.max = VPCS_MAX, .code = "VpcLimitExceeded", .what = "VPCs"},
+    [KIND_GATEWAY] = {.max = VPCS_MAX,
+                          .code = "InternetGatewayLimitExceeded", .what = "internet gateways"},
+    [KIND_SUBNET] = {.max = COMPUTE_SUBNETS_MAX, .vpc_at = IN_VPC(struct ec2_subnet),
+                          .code = "SubnetLimitExceeded", .what = "subnets"},
+    [KIND_ROUTE_TABLE] = {.max = 200, .vpc_at = IN_VPC(struct route_table),
+                          .code = "RouteTableLimitExceeded", .what = "route tables"},
+    [KIND_GROUP] = {.max = GROUPS_PER_VPC_MAX, .vpc_at = IN_VPC(struct group),
+                          .code = "SecurityGroupLimitExceeded", .what = "security groups"},
+    [KIND_KEY] = {.max = 5000, .code = "KeyPairLimitExceeded", .what = "key pairs"},
+    [KIND_IMAGE] = {.max = 1000, .code = "AMIQuotaExceeded", .what = "AMIs"},
+    [KIND_SNAPSHOT] = {.max = 10000, .code = "SnapshotLimitExceeded", .what = "snapshots"},
+    [KIND_VOLUME] = {.max = 20000, .code = "VolumeLimitExceeded", .what = "volumes"},
+    [KIND_TEMPLATE] = {.max = 5000, .code = "MaxTemplateLimitExceeded", .what = "launch templates"},
 };
+/* clang-format on */
 
 static size_t count_of(const struct control *control, enum kind kind, const char *vpc)
 {
