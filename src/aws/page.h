@@ -15,9 +15,9 @@ const char *page_token(struct arena *arena, const char *action, struct slice las
 int page_token_read(struct arena *arena, const char *action, const char *token,
                     struct slice *last_key, struct error *err);
 
-/* For lists that are short enough to be made whole: of @count rows the page begins at *@from and has
- * at most @limit. *@next is the next page's token, NULL on the last. Counts places, so a row that
- * goes between two pages moves the others up. ERR_INVALID as above. */
+/* For lists that are short enough to be made whole: of @count rows the page begins at *@from and
+ * has at most @limit. *@next is the next page's token, NULL on the last. Counts places, so a row
+ * that goes between two pages moves the others up. ERR_INVALID as above. */
 int page_window(struct arena *arena, const char *action, const char *token, size_t limit,
                 size_t count, size_t *from, const char **next, struct error *err);
 

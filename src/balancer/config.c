@@ -166,11 +166,11 @@ static void write_template(struct buf *text, const char *part, int32_t port)
         const char *name;
         const char *sample;
     } known[] = {
-        {"/#{path}",    "%[path]"                    },
-        {"#{path}",     "%[path,bytes(1)]"           },
-        {"#{host}",     "%[req.hdr(host),field(1,:)]"},
-        {"#{query}",    "%[query]"                   },
-        {"#{protocol}", "http"                       },
+        {"/#{path}", "%[path]"},
+        {"#{path}", "%[path,bytes(1)]"},
+        {"#{host}", "%[req.hdr(host),field(1,:)]"},
+        {"#{query}", "%[query]"},
+        {"#{protocol}", "http"},
     };
 
     while (*part != '\0') {

@@ -17,7 +17,8 @@ char *mem_strdup(const char *text);
 /* A NUL-terminated copy of @bytes bytes. */
 char *mem_strndup(const char *data, size_t bytes);
 
-/* Make room for one more element in an array of @bytes-sized elements that holds @count of @*room. */
+/* Make room for one more element in an array of @bytes-sized elements that holds @count of @*room.
+ */
 void *mem_grow(void *array, size_t count, size_t *room, size_t bytes);
 
 #endif /* BASE_ALLOC_H */

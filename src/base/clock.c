@@ -46,7 +46,8 @@ int64_t muster_clock_real_delay_ms(const struct muster_clock *clock, int64_t mus
     return left <= 0 ? 0 : (left + clock->scale - 1) / clock->scale;
 }
 
-/* gmtime_r() takes a lock and a while, and most texts are of the second that the last one was of. */
+/* gmtime_r() takes a lock and a while, and most texts are of the second that the last one was of.
+ */
 static void broken_down(int64_t ms, struct tm *tm)
 {
     static _Thread_local struct {

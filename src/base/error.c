@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A text may have been cut in the midst of a character, by vsnprintf() or by who quotes it; an answer
- * is UTF-8 all the same. */
+/* A text may have been cut in the midst of a character, by vsnprintf() or by who quotes it; an
+ * answer is UTF-8 all the same. */
 static void mend(char *message)
 {
     size_t bytes = strlen(message);

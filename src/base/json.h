@@ -6,8 +6,8 @@
 
 struct buf;
 
-/* Append @json compactly, as jansson's JSON_COMPACT | JSON_ENCODE_ANY writes it. jansson decodes and
- * encodes each character of a text; this copies all between two escapes at once. */
+/* Append @json compactly, as jansson's JSON_COMPACT | JSON_ENCODE_ANY writes it. jansson decodes
+ * and encodes each character of a text; this copies all between two escapes at once. */
 void json_to_buf(const json_t *json, struct buf *text);
 
 #endif /* BASE_JSON_H */

@@ -101,7 +101,8 @@ bool slice_glob(struct slice text, struct slice pattern)
         if (p < pattern.bytes && pattern.data[p] == '*') {
             star = p++;
             retry = t;
-        } else if (p < pattern.bytes && (pattern.data[p] == '?' || pattern.data[p] == text.data[t])) {
+        } else if (p < pattern.bytes &&
+                   (pattern.data[p] == '?' || pattern.data[p] == text.data[t])) {
             p++;
             t++;
         } else if (star < pattern.bytes) {

@@ -18,7 +18,7 @@ struct listing {
     size_t items, bytes;
     json_t *next_key; /* Where the next page begins; NULL: nowhere. */
     struct buf piece; /* Made, not yet written. */
-    bool timed; /* There is a timer: a client was slow. */
+    bool timed;       /* There is a timer: a client was slow. */
     uv_timer_t timer;
     size_t pending_bytes; /* At the last check. */
     int64_t stalled_ms;
@@ -123,10 +123,7 @@ static void start_timer(struct listing *listing)
 /* More pages follow: send this one, and go on when the client has taken enough. */
 static void go_on(struct listing *listing)
 {
-    static const struct http_header headers[] = {
-        {"Content-Type", TYPE_JSON},
-        {NULL,           NULL     }
-    };
+    static const struct http_header headers[] = {{"Content-Type", TYPE_JSON}, {NULL, NULL}};
 
     if (listing->items > 0) {
         if (!listing->streaming) {

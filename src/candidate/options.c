@@ -26,17 +26,17 @@ enum {
 };
 
 static const struct option rows[] = {
-    {"address",          required_argument, NULL, OPTION_ADDRESS},
-    {"port",              required_argument, NULL, OPTION_PORT},
-    {"metrics-port",                  required_argument, NULL, OPTION_METRICS_PORT},
-    {"table",required_argument, NULL, OPTION_TABLE},
-    {"requests-max",       required_argument, NULL, OPTION_REQUESTS_MAX},
-    {"drain-ms",     required_argument, NULL, OPTION_DRAIN_MS},
-    {"no-access-log",              no_argument, NULL, OPTION_NO_ACCESS_LOG},
-    {"log-level",                  required_argument, NULL, OPTION_LOG_LEVEL},
-    {"help",              no_argument, NULL, OPTION_HELP},
-    {"version",      no_argument, NULL, OPTION_VERSION},
-    {0    },
+    {"address", required_argument, NULL, OPTION_ADDRESS},
+    {"port", required_argument, NULL, OPTION_PORT},
+    {"metrics-port", required_argument, NULL, OPTION_METRICS_PORT},
+    {"table", required_argument, NULL, OPTION_TABLE},
+    {"requests-max", required_argument, NULL, OPTION_REQUESTS_MAX},
+    {"drain-ms", required_argument, NULL, OPTION_DRAIN_MS},
+    {"no-access-log", no_argument, NULL, OPTION_NO_ACCESS_LOG},
+    {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {0},
 };
 
 void options_print_help(void)

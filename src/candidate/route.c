@@ -10,11 +10,11 @@
 static const struct {
     const char *path, *name, *methods;
 } routes[ROUTE_COUNT] = {
-    [ROUTE_GTG] = {"/gtg",        "gtg",        "GET"      },
-    [ROUTE_CANDIDATE] = {NULL,          "candidate",  "GET, POST"},
-    [ROUTE_CANDIDATES] = {"/candidates", "candidates", "GET"      },
-    [ROUTE_ROOT] = {"/",           "root",       "GET"      },
-    [ROUTE_NONE] = {NULL,          "none",       NULL       },
+    [ROUTE_GTG] = {"/gtg", "gtg", "GET"},
+    [ROUTE_CANDIDATE] = {NULL, "candidate", "GET, POST"},
+    [ROUTE_CANDIDATES] = {"/candidates", "candidates", "GET"},
+    [ROUTE_ROOT] = {"/", "root", "GET"},
+    [ROUTE_NONE] = {NULL, "none", NULL},
 };
 
 enum route route_find(struct slice path, struct slice *name)

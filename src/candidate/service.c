@@ -8,8 +8,9 @@
 
 #include <string.h>
 
-#define ACCESS_BYTES_MAX (1024 * 1024) /* More lines in one turn of the loop are written at once.  \
-                                        */
+#define ACCESS_BYTES_MAX                                                                           \
+    (1024 * 1024) /* More lines in one turn of the loop are written at once.                       \
+                   */
 
 static void close_name(void *data)
 {
@@ -57,9 +58,7 @@ void visit_record(struct visit *visit, int status, size_t bytes)
 
 void visit_answer(struct visit *visit, int status, const char *type, bool retry, struct slice body)
 {
-    struct http_header headers[4] = {
-        {NULL, NULL}
-    };
+    struct http_header headers[4] = {{NULL, NULL}};
     size_t count = 0;
 
     if (type != NULL && body.bytes > 0) {
@@ -220,9 +219,7 @@ void service_handle(void *data, struct http_request *request)
 void service_handle_metrics(void *data, struct http_request *request)
 {
     static const struct http_header headers[] = {
-        {"Content-Type", "text/plain; version=0.0.4; charset=utf-8"},
-        {NULL,           NULL                                      }
-    };
+        {"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}, {NULL, NULL}};
     struct service *service = data;
     struct buf text = {0};
 

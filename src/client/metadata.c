@@ -165,14 +165,10 @@ static void on_token(void *data, const struct http_answer *answer, const struct 
 static void ask(struct question *question)
 {
     static const struct http_header for_token[] = {
-        {"X-aws-ec2-metadata-token-ttl-seconds", TOKEN_S},
-        {NULL,                                   NULL   }
-    };
+        {"X-aws-ec2-metadata-token-ttl-seconds", TOKEN_S}, {NULL, NULL}};
     struct metadata *metadata = question->metadata;
-    const struct http_header headers[] = {
-        {"X-aws-ec2-metadata-token", metadata->token},
-        {NULL,                       NULL           }
-    };
+    const struct http_header headers[] = {{"X-aws-ec2-metadata-token", metadata->token},
+                                          {NULL, NULL}};
 
     /* A minute before its end, so that it is valid when it arrives. */
     if (metadata->token == NULL || time_boot_ms() > metadata->token_until_ms - 60000) {

@@ -13,29 +13,47 @@
 #define JSON_1_0 "application/x-amz-json-1.0"
 #define JSON_1_1 "application/x-amz-json-1.1"
 
-/* clang-format off: it aligns what is not alike. */
 static const struct aws_service_facts facts[] = {
-    [AWS_AUTO_SCALING] = {.name = "autoscaling", .host = "autoscaling",
-        .signing = "autoscaling", .suffix = "AUTO_SCALING", .version = "2011-01-01"},
-    [AWS_CLOUD_FORMATION] = {.name = "cloudformation", .host = "cloudformation",
-        .signing = "cloudformation", .suffix = "CLOUDFORMATION", .version = "2010-05-15"},
-    [AWS_CLOUD_WATCH] = {.name = "cloudwatch", .host = "monitoring", .signing = "monitoring",
-        .suffix = "CLOUDWATCH", .target = "GraniteServiceVersion20100801", .json_type = JSON_1_0},
-    [AWS_DYNAMODB] = {.name = "dynamodb", .host = "dynamodb", .signing = "dynamodb",
-        .suffix = "DYNAMODB", .target = "DynamoDB_20120810", .json_type = JSON_1_0},
-    [AWS_EC2] = {.name = "ec2", .host = "ec2", .signing = "ec2", .suffix = "EC2",
-        .version = "2016-11-15"},
-    [AWS_ELB] = {.name = "elbv2", .host = "elasticloadbalancing",
-        .signing = "elasticloadbalancing", .suffix = "ELASTIC_LOAD_BALANCING_V2",
-        .version = "2015-12-01"},
-    [AWS_IAM] = {.name = "iam", .host = "iam", .signing = "iam", .suffix = "IAM",
-        .version = "2010-05-08"},
-    [AWS_SSM] = {.name = "ssm", .host = "ssm", .signing = "ssm", .suffix = "SSM",
-        .target = "AmazonSSM", .json_type = JSON_1_1},
-    [AWS_STS] = {.name = "sts", .host = "sts", .signing = "sts", .suffix = "STS",
-        .version = "2011-06-15"},
+    [AWS_AUTO_SCALING] = {.name = "autoscaling",
+                          .host = "autoscaling",
+                          .signing = "autoscaling",
+                          .suffix = "AUTO_SCALING",
+                          .version = "2011-01-01"},
+    [AWS_CLOUD_FORMATION] = {.name = "cloudformation",
+                             .host = "cloudformation",
+                             .signing = "cloudformation",
+                             .suffix = "CLOUDFORMATION",
+                             .version = "2010-05-15"},
+    [AWS_CLOUD_WATCH] = {.name = "cloudwatch",
+                         .host = "monitoring",
+                         .signing = "monitoring",
+                         .suffix = "CLOUDWATCH",
+                         .target = "GraniteServiceVersion20100801",
+                         .json_type = JSON_1_0},
+    [AWS_DYNAMODB] = {.name = "dynamodb",
+                      .host = "dynamodb",
+                      .signing = "dynamodb",
+                      .suffix = "DYNAMODB",
+                      .target = "DynamoDB_20120810",
+                      .json_type = JSON_1_0},
+    [AWS_EC2] =
+        {.name = "ec2", .host = "ec2", .signing = "ec2", .suffix = "EC2", .version = "2016-11-15"},
+    [AWS_ELB] = {.name = "elbv2",
+                 .host = "elasticloadbalancing",
+                 .signing = "elasticloadbalancing",
+                 .suffix = "ELASTIC_LOAD_BALANCING_V2",
+                 .version = "2015-12-01"},
+    [AWS_IAM] =
+        {.name = "iam", .host = "iam", .signing = "iam", .suffix = "IAM", .version = "2010-05-08"},
+    [AWS_SSM] = {.name = "ssm",
+                 .host = "ssm",
+                 .signing = "ssm",
+                 .suffix = "SSM",
+                 .target = "AmazonSSM",
+                 .json_type = JSON_1_1},
+    [AWS_STS] =
+        {.name = "sts", .host = "sts", .signing = "sts", .suffix = "STS", .version = "2011-06-15"},
 };
-/* clang-format on */
 
 const struct aws_service_facts *aws_service_facts(enum aws_service service)
 {

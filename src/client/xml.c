@@ -81,13 +81,7 @@ static int read_reference(struct reader *reader, struct buf *text)
     static const struct {
         const char *name;
         char byte;
-    } named[] = {
-        {"&amp;",  '&' },
-        {"&lt;",   '<' },
-        {"&gt;",   '>' },
-        {"&quot;", '"' },
-        {"&apos;", '\''}
-    };
+    } named[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
     size_t end = slice_find(reader->rest, ';');
     char digits[12] = "", *stop;
     int64_t code;

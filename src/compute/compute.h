@@ -21,9 +21,9 @@ struct compute; /* Opaque; begins with the driver's functions. */
 
 typedef void compute_done_fn(void *data, const struct error *err);
 
-#define COMPUTE_ID_BYTES 32      /* "i-0123456789abcdef0" with its NUL. */
+#define COMPUTE_ID_BYTES 32 /* "i-0123456789abcdef0" with its NUL. */
 #define COMPUTE_VPCS_MAX 64
-#define COMPUTE_SUBNETS_MAX 64   /* Of one VPC. */
+#define COMPUTE_SUBNETS_MAX 64    /* Of one VPC. */
 #define COMPUTE_LISTENERS_MAX 256 /* Of one HAProxy. */
 
 enum compute_state { COMPUTE_GONE, COMPUTE_STOPPED, COMPUTE_RUNNING };

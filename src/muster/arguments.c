@@ -5,12 +5,12 @@
 #include <string.h>
 
 const struct option_row arguments_common[] = {
-    {"json",      NULL,   "print the result as JSON; progress goes to standard error"},
-    {"state-dir", "DIR",  "take root's keys from DIR/credentials ($MUSTER_STATE_DIR)"},
-    {"endpoint",  "URL",  "where muster answers ($AWS_ENDPOINT_URL)"                 },
-    {"region",    "NAME", "the daemon's region ($AWS_REGION)"                        },
-    {"help",      NULL,   "say how the command is used"                              },
-    {NULL,        NULL,   NULL                                                       },
+    {"json", NULL, "print the result as JSON; progress goes to standard error"},
+    {"state-dir", "DIR", "take root's keys from DIR/credentials ($MUSTER_STATE_DIR)"},
+    {"endpoint", "URL", "where muster answers ($AWS_ENDPOINT_URL)"},
+    {"region", "NAME", "the daemon's region ($AWS_REGION)"},
+    {"help", NULL, "say how the command is used"},
+    {NULL, NULL, NULL},
 };
 
 static const struct option_row *find_in(const struct option_row *rows, struct slice name)

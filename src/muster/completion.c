@@ -22,9 +22,9 @@ static const char *first_word(const struct command *command)
         const char *words, *function;
     } rows[] = {
         {"INSTANCE", "_muster_instances"},
-        {"[FILE]",   "_muster_files"    },
-        {"USER",     "_muster_users"    },
-        {"WHAT",     "_muster_shells"   },
+        {"[FILE]", "_muster_files"},
+        {"USER", "_muster_users"},
+        {"WHAT", "_muster_shells"},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {

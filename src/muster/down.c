@@ -36,9 +36,9 @@ static int run(struct cli *cli, struct error *err)
 }
 
 static const struct option_row options[] = {
-    {"name",        "NAME", "the stack's name (candidates)"            },
-    {"keep-images", NULL,   "do not deregister the images baked for it"},
-    {NULL,          NULL,   NULL                                       },
+    {"name", "NAME", "the stack's name (candidates)"},
+    {"keep-images", NULL, "do not deregister the images baked for it"},
+    {NULL, NULL, NULL},
 };
 
 const struct command down_command = {

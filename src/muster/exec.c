@@ -79,7 +79,7 @@ static int run(struct cli *cli, struct error *err)
 
 static const struct option_row options[] = {
     {"timeout", "TIME", "end it after this real time (1h)"},
-    {NULL,      NULL,   NULL                              },
+    {NULL, NULL, NULL},
 };
 
 const struct command exec_command = {

@@ -140,12 +140,12 @@ static int run(struct cli *cli, struct error *err)
 }
 
 static const struct option_row options[] = {
-    {"follow",  NULL,   "go on until Ctrl-C"                                    },
-    {"lines",   "N",    "how many of the last lines (100)"                      },
-    {"unit",    "UNIT", "the systemd unit (candidate)"                          },
-    {"all",     NULL,   "of all units, the system's included"                   },
-    {"console", NULL,   "the console instead, for an instance that did not boot"},
-    {NULL,      NULL,   NULL                                                    },
+    {"follow", NULL, "go on until Ctrl-C"},
+    {"lines", "N", "how many of the last lines (100)"},
+    {"unit", "UNIT", "the systemd unit (candidate)"},
+    {"all", NULL, "of all units, the system's included"},
+    {"console", NULL, "the console instead, for an instance that did not boot"},
+    {NULL, NULL, NULL},
 };
 
 const struct command logs_command = {

@@ -90,8 +90,8 @@ static int run(struct cli *cli, struct error *err)
 
 static const struct option_row options[] = {
     {"all", NULL, "for every state directory of this machine, and the image cache"},
-    {"yes", NULL, "do not ask"                                                    },
-    {NULL,  NULL, NULL                                                            },
+    {"yes", NULL, "do not ask"},
+    {NULL, NULL, NULL},
 };
 
 const struct command purge_command = {

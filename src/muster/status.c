@@ -481,7 +481,7 @@ static int run(struct cli *cli, struct error *err)
 
 static const struct option_row options[] = {
     {"watch", NULL, "show it anew each second, until Ctrl-C"},
-    {NULL,    NULL, NULL                                    },
+    {NULL, NULL, NULL},
 };
 
 const struct command status_command = {

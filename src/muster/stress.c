@@ -348,11 +348,11 @@ static int run(struct cli *cli, struct error *err)
 }
 
 static const struct option_row options[] = {
-    {"for",   "TIME", "how long, in muster's time: 90s, 6m, 1h30m (6m)"},
-    {"cpu",   "N",    "workers in each instance (one per vCPU)"        },
-    {"name",  "NAME", "the stack's name (candidates)"                  },
-    {"group", "NAME", "an Auto Scaling group instead of a stack's"     },
-    {NULL,    NULL,   NULL                                             },
+    {"for", "TIME", "how long, in muster's time: 90s, 6m, 1h30m (6m)"},
+    {"cpu", "N", "workers in each instance (one per vCPU)"},
+    {"name", "NAME", "the stack's name (candidates)"},
+    {"group", "NAME", "an Auto Scaling group instead of a stack's"},
+    {NULL, NULL, NULL},
 };
 
 const struct command stress_command = {

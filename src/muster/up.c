@@ -368,12 +368,12 @@ static int run(struct cli *cli, struct error *err)
 }
 
 static const struct option_row options[] = {
-    {"name",          "NAME",       "the stack's name (candidates)"                           },
-    {"parameter",     "NAME=VALUE", "a parameter of the template; may be repeated"            },
-    {"image",         "AMI",        "bake on this image (muster's own, ami-0deb1a12000000000)"},
-    {"candidate",     "FILE",       "the service to bake (the installed one)"                 },
-    {"no-validation", NULL,         "do not check the service in the end"                     },
-    {NULL,            NULL,         NULL                                                      },
+    {"name", "NAME", "the stack's name (candidates)"},
+    {"parameter", "NAME=VALUE", "a parameter of the template; may be repeated"},
+    {"image", "AMI", "bake on this image (muster's own, ami-0deb1a12000000000)"},
+    {"candidate", "FILE", "the service to bake (the installed one)"},
+    {"no-validation", NULL, "do not check the service in the end"},
+    {NULL, NULL, NULL},
 };
 
 const struct command up_command = {

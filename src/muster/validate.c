@@ -182,7 +182,7 @@ static int run_command(struct cli *cli, struct error *err)
 
 static const struct option_row options[] = {
     {"name", "NAME", "the stack's name (candidates)"},
-    {NULL,   NULL,   NULL                           },
+    {NULL, NULL, NULL},
 };
 
 const struct command validate_command = {

@@ -8,9 +8,9 @@ bool about_handle(const struct options *options, const struct control *control,
                   struct http_request *request)
 {
     static const struct http_header headers[] = {
-        {"Content-Type",  "application/json"},
-        {"Cache-Control", "no-store"        },
-        {NULL,            NULL              },
+        {"Content-Type", "application/json"},
+        {"Cache-Control", "no-store"},
+        {NULL, NULL},
     };
     char wall[TIME_TEXT_BYTES], muster[TIME_TEXT_BYTES];
     json_t *about;

@@ -155,18 +155,18 @@ static int take_log_level(struct options *options, const char *value, struct err
 }
 
 static const struct option_row rows[] = {
-    {"state-dir",         "DIR",          "/var/lib/muster", take_state_dir,         "where all state is kept"                           },
-    {"listen",            "ADDRESS:PORT", "127.0.0.1:4566",  take_listen,            "where the APIs answer; port 0: any"                },
-    {"compute",           "lxc|sim",      "lxc",             take_compute,
-     "real containers (under muster-warden), or a model of them"                                                                         },
-    {"time-scale",        "N",            "1",               take_time_scale,        "muster's clock runs N times as fast"               },
-    {"metric-resolution", "fine|aws",     "fine",            take_metric_resolution,
-     "CPU metrics every 5 s, or as seldom as AWS"                                                                                        },
-    {"account-id",        "DIGITS",       "000000000000",    take_account_id,        "the account that owns everything"                  },
-    {"region",            "NAME",         "us-east-2",       take_region,            "the region that this daemon is"                    },
-    {"vcpu-share",        "F",            "0",               take_vcpu_share,        "how much of a core a vCPU is; 0: min(1, cores / 8)"},
-    {"allow-lan",         NULL,           "false",           take_allow_lan,         "instances may reach private networks"              },
-    {"log-level",         "LEVEL",        "info",            take_log_level,         "debug, info, warn or error"                        },
+    {"state-dir", "DIR", "/var/lib/muster", take_state_dir, "where all state is kept"},
+    {"listen", "ADDRESS:PORT", "127.0.0.1:4566", take_listen, "where the APIs answer; port 0: any"},
+    {"compute", "lxc|sim", "lxc", take_compute,
+     "real containers (under muster-warden), or a model of them"},
+    {"time-scale", "N", "1", take_time_scale, "muster's clock runs N times as fast"},
+    {"metric-resolution", "fine|aws", "fine", take_metric_resolution,
+     "CPU metrics every 5 s, or as seldom as AWS"},
+    {"account-id", "DIGITS", "000000000000", take_account_id, "the account that owns everything"},
+    {"region", "NAME", "us-east-2", take_region, "the region that this daemon is"},
+    {"vcpu-share", "F", "0", take_vcpu_share, "how much of a core a vCPU is; 0: min(1, cores / 8)"},
+    {"allow-lan", NULL, "false", take_allow_lan, "instances may reach private networks"},
+    {"log-level", "LEVEL", "info", take_log_level, "debug, info, warn or error"},
 };
 
 static const struct option_row *find_row(struct slice name)

@@ -372,9 +372,9 @@ int cgroups_try(const char *controller, struct error *err)
     static const struct {
         const char *controller, *first, *first_value, *second, *second_value;
     } limits[] = {
-        {"cpu",    "cpu.cfs_quota_us",      "50000",    "cpu.max",    "50000 100000"},
-        {"memory", "memory.limit_in_bytes", "67108864", "memory.max", "67108864"    },
-        {"pids",   "pids.max",              "100",      "pids.max",   "100"         },
+        {"cpu", "cpu.cfs_quota_us", "50000", "cpu.max", "50000 100000"},
+        {"memory", "memory.limit_in_bytes", "67108864", "memory.max", "67108864"},
+        {"pids", "pids.max", "100", "pids.max", "100"},
     };
     char point[256], line[PATH_BYTES];
     FILE *file = fopen("/proc/self/mountinfo", "re");

@@ -93,11 +93,8 @@ static int check_namespaces(struct error *err)
         int flag;
         const char *name;
     } kinds[] = {
-        {CLONE_NEWNET,    "network"  },
-        {CLONE_NEWPID,    "process"  },
-        {CLONE_NEWUTS,    "host name"},
-        {CLONE_NEWIPC,    "IPC"      },
-        {CLONE_NEWCGROUP, "cgroup"   },
+        {CLONE_NEWNET, "network"}, {CLONE_NEWPID, "process"},   {CLONE_NEWUTS, "host name"},
+        {CLONE_NEWIPC, "IPC"},     {CLONE_NEWCGROUP, "cgroup"},
     };
 
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {

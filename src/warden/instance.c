@@ -201,9 +201,9 @@ static const struct {
     int resource;
     const char *key;
 } shared[] = {
-    {RLIMIT_MEMLOCK,    "lxc.prlimit.memlock"   },
-    {RLIMIT_MSGQUEUE,   "lxc.prlimit.msgqueue"  },
-    {RLIMIT_NPROC,      "lxc.prlimit.nproc"     },
+    {RLIMIT_MEMLOCK, "lxc.prlimit.memlock"},
+    {RLIMIT_MSGQUEUE, "lxc.prlimit.msgqueue"},
+    {RLIMIT_NPROC, "lxc.prlimit.nproc"},
     {RLIMIT_SIGPENDING, "lxc.prlimit.sigpending"},
 };
 
@@ -295,40 +295,40 @@ static int configure(const struct site *site, const struct warden_instance *inst
     snprintf(console_bytes, sizeof(console_bytes), "%d", WARDEN_OUTPUT_BYTES_MAX);
     {
         const struct item items[] = {
-            {"lxc.rootfs.path",                  rootfs                                },
-            {"lxc.uts.name",                     hostname                              },
-            {"lxc.init.cmd",                     init                                  },
-            {"lxc.idmap",                        idmap[0]                              },
-            {"lxc.idmap",                        idmap[1]                              },
-            {"lxc.mount.auto",                   "proc:mixed sys:mixed cgroup:mixed"   },
-            {"lxc.autodev",                      "1"                                   },
-            {"lxc.tty.max",                      "0"                                   },
-            {"lxc.pty.max",                      "1024"                                },
-            {"lxc.signal.halt",                  "SIGRTMIN+3"                          },
-            {"lxc.apparmor.profile",             "unconfined"                          },
-            {"lxc.seccomp.profile",              "/usr/share/lxc/config/common.seccomp"},
+            {"lxc.rootfs.path", rootfs},
+            {"lxc.uts.name", hostname},
+            {"lxc.init.cmd", init},
+            {"lxc.idmap", idmap[0]},
+            {"lxc.idmap", idmap[1]},
+            {"lxc.mount.auto", "proc:mixed sys:mixed cgroup:mixed"},
+            {"lxc.autodev", "1"},
+            {"lxc.tty.max", "0"},
+            {"lxc.pty.max", "1024"},
+            {"lxc.signal.halt", "SIGRTMIN+3"},
+            {"lxc.apparmor.profile", "unconfined"},
+            {"lxc.seccomp.profile", "/usr/share/lxc/config/common.seccomp"},
             {"lxc.cap.drop",
              "mac_admin mac_override sys_time sys_module sys_rawio syslog sys_pacct "
              "sys_tty_config wake_alarm audit_control audit_read block_suspend linux_immutable "
              "lease bpf perfmon checkpoint_restore ipc_lock ipc_owner dac_read_search sys_nice "
-             "sys_resource mknod"                                                      },
-            {"lxc.net.0.type",                   "phys"                                },
-            {"lxc.net.0.link",                   own                                   },
-            {"lxc.net.0.name",                   "eth0"                                },
-            {"lxc.net.0.flags",                  "up"                                  },
-            {"lxc.net.0.ipv4.address",           network                               },
-            {"lxc.net.0.ipv4.gateway",           gateway                               },
-            {"lxc.cgroup.dir.container",         payload                               },
-            {"lxc.cgroup.dir.monitor",           monitor                               },
-            {"lxc.cgroup.memory.limit_in_bytes", memory                                },
-            {"lxc.cgroup2.memory.max",           memory                                },
-            {"lxc.cgroup.pids.max",              "2048"                                },
-            {"lxc.cgroup2.pids.max",             "2048"                                },
-            {"lxc.log.file",                     log                                   },
-            {"lxc.log.level",                    "WARN"                                },
-            {"lxc.console.logfile",              console                               },
-            {"lxc.console.size",                 console_bytes                         },
-            {"lxc.console.rotate",               "1"                                   },
+             "sys_resource mknod"},
+            {"lxc.net.0.type", "phys"},
+            {"lxc.net.0.link", own},
+            {"lxc.net.0.name", "eth0"},
+            {"lxc.net.0.flags", "up"},
+            {"lxc.net.0.ipv4.address", network},
+            {"lxc.net.0.ipv4.gateway", gateway},
+            {"lxc.cgroup.dir.container", payload},
+            {"lxc.cgroup.dir.monitor", monitor},
+            {"lxc.cgroup.memory.limit_in_bytes", memory},
+            {"lxc.cgroup2.memory.max", memory},
+            {"lxc.cgroup.pids.max", "2048"},
+            {"lxc.cgroup2.pids.max", "2048"},
+            {"lxc.log.file", log},
+            {"lxc.log.level", "WARN"},
+            {"lxc.console.logfile", console},
+            {"lxc.console.size", console_bytes},
+            {"lxc.console.rotate", "1"},
         };
 
         container->clear_config(container);
@@ -555,10 +555,7 @@ static bool drain(int fd, struct buf *kept, size_t max, uint8_t *cut)
 static void collect(int out, int errors_fd, int64_t deadline_ms, size_t max, struct buf *output,
                     struct buf *errors, struct warden_output *result)
 {
-    struct pollfd fds[2] = {
-        {.fd = out,       .events = POLLIN},
-        {.fd = errors_fd, .events = POLLIN}
-    };
+    struct pollfd fds[2] = {{.fd = out, .events = POLLIN}, {.fd = errors_fd, .events = POLLIN}};
 
     while (fds[0].fd >= 0 || fds[1].fd >= 0) {
         int64_t left_ms = deadline_ms - now_ms();

@@ -41,10 +41,8 @@ void message_send(uint32_t op, uint64_t serial, int code, const char *text, stru
                                    .serial = serial,
                                    .payload_bytes = (uint32_t)payload.bytes,
                                    .code = code};
-    struct iovec parts[2] = {
-        {&header,                         sizeof(header)},
-        {(void *)(uintptr_t)payload.data, payload.bytes }
-    };
+    struct iovec parts[2] = {{&header, sizeof(header)},
+                             {(void *)(uintptr_t)payload.data, payload.bytes}};
     union {
         char room[CMSG_SPACE(sizeof(int) * WARDEN_SOCKETS_MAX)];
         struct cmsghdr align;

@@ -2,8 +2,8 @@
  *
  * Messages over a SOCK_SEQPACKET pair, each a header and a payload of fixed-size records: ids,
  * enums, numbers, addresses and ports, never paths or option strings. The one text is HAProxy's
- * configuration, read by a process that has dropped to user muster-haproxy. Both ends are on one machine
- * and of one build, so records are plain structs; the warden trusts no byte of them
+ * configuration, read by a process that has dropped to user muster-haproxy. Both ends are on one
+ * machine and of one build, so records are plain structs; the warden trusts no byte of them
  * (warden/check.h). Requests are answered by serial, in any order. */
 #ifndef WARDEN_PROTOCOL_H
 #define WARDEN_PROTOCOL_H

@@ -116,13 +116,8 @@ int site_open(struct site *site, const char *state_dir, bool make, struct error 
         const char *name;
         mode_t mode;
     } directories[] = {
-        {"instances", 0711},
-        {"images",    0700},
-        {"lxc",       0711},
-        {"haproxy",   0711},
-        {"locks",     0700},
-        {"uplinks",   0700},
-        {"log",       0711},
+        {"instances", 0711}, {"images", 0700},  {"lxc", 0711}, {"haproxy", 0711},
+        {"locks", 0700},     {"uplinks", 0700}, {"log", 0711},
     };
     char path[PATH_BYTES];
     int rc;

@@ -52,17 +52,17 @@ static int set_sysctls(const struct site *site, const char *vpc)
     static const struct {
         const char *file, *value;
     } settings[] = {
-        {"/proc/sys/net/ipv6/conf/all/disable_ipv6",       "1"},
-        {"/proc/sys/net/ipv6/conf/default/disable_ipv6",   "1"},
-        {"/proc/sys/net/ipv4/ip_forward",                  "1"},
-        {"/proc/sys/net/ipv4/conf/all/proxy_arp",          "1"},
-        {"/proc/sys/net/ipv4/conf/default/proxy_arp",      "1"},
-        {"/proc/sys/net/ipv4/conf/all/send_redirects",     "0"},
+        {"/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"},
+        {"/proc/sys/net/ipv6/conf/default/disable_ipv6", "1"},
+        {"/proc/sys/net/ipv4/ip_forward", "1"},
+        {"/proc/sys/net/ipv4/conf/all/proxy_arp", "1"},
+        {"/proc/sys/net/ipv4/conf/default/proxy_arp", "1"},
+        {"/proc/sys/net/ipv4/conf/all/send_redirects", "0"},
         {"/proc/sys/net/ipv4/conf/default/send_redirects", "0"},
-        {"/proc/sys/net/ipv4/conf/all/rp_filter",          "1"},
-        {"/proc/sys/net/ipv4/conf/default/rp_filter",      "1"},
-        {"/proc/sys/net/ipv4/ip_nonlocal_bind",            "1"},
-        {"/proc/sys/net/ipv4/conf/all/accept_redirects",   "0"},
+        {"/proc/sys/net/ipv4/conf/all/rp_filter", "1"},
+        {"/proc/sys/net/ipv4/conf/default/rp_filter", "1"},
+        {"/proc/sys/net/ipv4/ip_nonlocal_bind", "1"},
+        {"/proc/sys/net/ipv4/conf/all/accept_redirects", "0"},
     };
     pid_t child = fork();
 

@@ -134,10 +134,8 @@ static void encode_answer(const struct exchange *exchange, struct buf *body)
 static void send_answer(struct exchange *exchange, int status, const struct wire_error *error,
                         const char *query_error, struct slice body)
 {
-    struct http_header headers[8] = {
-        {"x-amzn-RequestId", exchange->ctx->request_id       },
-        {"Content-Type",     content_type(exchange->protocol)}
-    };
+    struct http_header headers[8] = {{"x-amzn-RequestId", exchange->ctx->request_id},
+                                     {"Content-Type", content_type(exchange->protocol)}};
     size_t count = 2;
     char crc[16];
 

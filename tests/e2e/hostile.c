@@ -73,14 +73,14 @@ static long put(const char *path, const char *text)
 static void try_all(const char *who)
 {
     static const char *const writes[][2] = {
-        {"/proc/sys/kernel/core_pattern",               "|/tmp/escape"},
-        {"/proc/sys/kernel/modprobe",                   "/tmp/escape" },
-        {"/proc/sys/fs/file-max",                       "100"         },
-        {"/proc/sys/vm/drop_caches",                    "3"           },
-        {"/proc/sysrq-trigger",                         "b"           },
-        {"/sys/kernel/uevent_helper",                   "/tmp/escape" },
-        {"/sys/kernel/mm/transparent_hugepage/enabled", "never"       },
-        {"/sys/module/kernel/parameters/panic",         "1"           },
+        {"/proc/sys/kernel/core_pattern", "|/tmp/escape"},
+        {"/proc/sys/kernel/modprobe", "/tmp/escape"},
+        {"/proc/sys/fs/file-max", "100"},
+        {"/proc/sys/vm/drop_caches", "3"},
+        {"/proc/sysrq-trigger", "b"},
+        {"/sys/kernel/uevent_helper", "/tmp/escape"},
+        {"/sys/kernel/mm/transparent_hugepage/enabled", "never"},
+        {"/sys/module/kernel/parameters/panic", "1"},
     };
     static const char *const opens[] = {
         "/proc/kcore", "/dev/mem", "/dev/kmem",  "/dev/port",         "/dev/kmsg", "/proc/kmsg",
@@ -274,8 +274,8 @@ static void many(const char *kind, long count, int seconds)
     }
 }
 
-/* A connection to each ADDRESS PORT, all at once, its packets marked as packet rules mark them; those
- * that came about are printed. */
+/* A connection to each ADDRESS PORT, all at once, its packets marked as packet rules mark them;
+ * those that came about are printed. */
 static void connects(int count, char **words, int wait_ms, int mark)
 {
     int fds[512];

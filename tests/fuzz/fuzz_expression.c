@@ -28,10 +28,8 @@ static bool open_scope(struct scope *scope, const struct input *input)
 
 static void as_condition(const struct input *input, json_t *item)
 {
-    static const struct key_schema schemas[] = {
-        {"a", VALUE_S, "n",   VALUE_N},
-        {"a", VALUE_S, "bin", VALUE_B}
-    };
+    static const struct key_schema schemas[] = {{"a", VALUE_S, "n", VALUE_N},
+                                                {"a", VALUE_S, "bin", VALUE_B}};
     struct scope scope = {0};
     struct key_condition condition;
     struct error err;

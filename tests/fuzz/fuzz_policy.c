@@ -8,13 +8,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-    static const struct policy_variable variables[] = {
-        {"aws:SourceIp",    "10.0.7.9"            },
-        {"aws:CurrentTime", "2026-11-24T00:00:00Z"},
-        {"aws:username",    "ann"                 },
-        {"aws:MultiFactor", "false"               },
-        {"aws:Age",         "12.5"                }
-    };
+    static const struct policy_variable variables[] = {{"aws:SourceIp", "10.0.7.9"},
+                                                       {"aws:CurrentTime", "2026-11-24T00:00:00Z"},
+                                                       {"aws:username", "ann"},
+                                                       {"aws:MultiFactor", "false"},
+                                                       {"aws:Age", "12.5"}};
     const struct policy_request requests[] = {
         {.action = "dynamodb:PutItem",
          .resource = "arn:aws:dynamodb:us-east-2:000000000000:table/Candidates",
@@ -27,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
          .principal_role = "arn:aws:iam::000000000000:role/web"},
         {.action = "sts:AssumeRole",
          .resource = "arn:aws:iam::000000000000:role/web",
-         .service = "ec2.amazonaws.com"          },
+         .service = "ec2.amazonaws.com"},
     };
     char *text = mem_strndup((const char *)data, bytes);
 

@@ -28,18 +28,12 @@ static const struct {
     int32_t m;
     int missing, ignore, breaching, not_breaching;
 } documented[] = {
-    {"0 - X - X", 3, OK,   OK,   OK, OK},
-    {"0 - - - -", 3, OK,   OK,   OK, OK},
-    {"- - - - -", 3, NO,   KEEP, AL, OK},
-    {"0 X X - X", 3, AL,   AL,   AL, AL},
-    {"- - X - -", 3, AL,   KEEP, AL, OK},
-    {"0 - X - X", 2, AL,   AL,   AL, AL},
-    {"0 0 X 0 X", 2, AL,   AL,   AL, AL},
-    {"0 - X - -", 2, OK,   OK,   AL, OK},
-    {"- - - - 0", 2, OK,   OK,   AL, OK},
-    {"- - - X -", 2, AL,   KEEP, AL, OK},
-    {"- - - - X", 3, KEEP, KEEP, AL, OK},
-    {"- - - X -", 3, KEEP, KEEP, AL, OK},
+    {"0 - X - X", 3, OK, OK, OK, OK},     {"0 - - - -", 3, OK, OK, OK, OK},
+    {"- - - - -", 3, NO, KEEP, AL, OK},   {"0 X X - X", 3, AL, AL, AL, AL},
+    {"- - X - -", 3, AL, KEEP, AL, OK},   {"0 - X - X", 2, AL, AL, AL, AL},
+    {"0 0 X 0 X", 2, AL, AL, AL, AL},     {"0 - X - -", 2, OK, OK, AL, OK},
+    {"- - - - 0", 2, OK, OK, AL, OK},     {"- - - X -", 2, AL, KEEP, AL, OK},
+    {"- - - - X", 3, KEEP, KEEP, AL, OK}, {"- - - X -", 3, KEEP, KEEP, AL, OK},
 };
 
 static void missing_data_follows_the_documented_tables(void **state)
@@ -77,23 +71,23 @@ static const struct {
     enum alarm_missing missing;
     const char *reason;
 } reasons[] = {
-    {"X",   1, 0, ALARM_MISSING,
+    {"X", 1, 0, ALARM_MISSING,
      "Threshold Crossed: 1 datapoint [90.0 (01/01/70 00:00:00)] was greater than the threshold "
-     "(50.0)."                                                                    },
+     "(50.0)."},
     {"X X", 2, 0, ALARM_MISSING,
      "Threshold Crossed: 2 datapoints [90.0 (01/01/70 00:00:30), 90.0 (01/01/70 00:00:00)] were "
-     "greater than the threshold (50.0)."                                         },
+     "greater than the threshold (50.0)."},
     {"X 0", 2, 0, ALARM_MISSING,
      "Threshold Crossed: 1 datapoint [10.0 (01/01/70 00:00:30)] was not greater than the threshold "
-     "(50.0)."                                                                    },
+     "(50.0)."},
     {"X X", 2, 2, ALARM_MISSING,
      "Threshold Crossed: 2 out of the last 2 datapoints [90.0 (01/01/70 00:00:30), 90.0 (01/01/70 "
      "00:00:00)] were greater than the threshold (50.0) (minimum 2 datapoints for OK -> ALARM "
-     "transition)."                                                               },
+     "transition)."},
     {"- -", 2, 0, ALARM_BREACHING,
      "Threshold Crossed: no datapoints were received for 2 periods and 2 missing datapoints were "
-     "treated as [Breaching]."                                                    },
-    {"- -", 2, 0, ALARM_MISSING,   "Insufficient Data: 2 datapoints were unknown."},
+     "treated as [Breaching]."},
+    {"- -", 2, 0, ALARM_MISSING, "Insufficient Data: 2 datapoints were unknown."},
 };
 
 static void reasons_are_in_aws_s_words(void **state)

@@ -334,23 +334,23 @@ static void bad_groups_are_refused(void **state)
         int64_t number;
         const char *code, *message;
     } cases[] = {
-        {"no template",          M_LaunchTemplate,          NULL,                0, "ValidationError",
+        {"no template", M_LaunchTemplate, NULL, 0, "ValidationError",
          "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId "
-         "or MixedInstancesPolicy parameter."                                                              },
-        {"no place",             M_VPCZoneIdentifier,       NULL,                0, "ValidationError",
-         "At least one Availability Zone or VPC Subnet is required."                                       },
-        {"no such subnet",       M_VPCZoneIdentifier,       "subnet-a,subnet-x", 0, "ValidationError",
-         "The subnet ID 'subnet-x' does not exist"                                                         },
-        {"desired",              M_DesiredCapacity,         NULL,                9, "ValidationError",
-         "Desired capacity:9 must be between the specified min size:1 and max size:4"                      },
-        {"a colon",              M_AutoScalingGroupName,    "a:b",               0, "ValidationError", NULL},
-        {"health check",         M_HealthCheckType,         "ELK",               0, "ValidationError",
-         "Unsupported health check type: ELK"                                                              },
-        {"launch configuration", M_LaunchConfigurationName, "old",               0, "ValidationError",
-         "muster does not offer LaunchConfigurationName."                                                  },
-        {"twice",                M_AutoScalingGroupName,    "web-asg",           0, "AlreadyExists",
+         "or MixedInstancesPolicy parameter."},
+        {"no place", M_VPCZoneIdentifier, NULL, 0, "ValidationError",
+         "At least one Availability Zone or VPC Subnet is required."},
+        {"no such subnet", M_VPCZoneIdentifier, "subnet-a,subnet-x", 0, "ValidationError",
+         "The subnet ID 'subnet-x' does not exist"},
+        {"desired", M_DesiredCapacity, NULL, 9, "ValidationError",
+         "Desired capacity:9 must be between the specified min size:1 and max size:4"},
+        {"a colon", M_AutoScalingGroupName, "a:b", 0, "ValidationError", NULL},
+        {"health check", M_HealthCheckType, "ELK", 0, "ValidationError",
+         "Unsupported health check type: ELK"},
+        {"launch configuration", M_LaunchConfigurationName, "old", 0, "ValidationError",
+         "muster does not offer LaunchConfigurationName."},
+        {"twice", M_AutoScalingGroupName, "web-asg", 0, "AlreadyExists",
          "AutoScalingGroup by this name already exists - A group with the name web-asg already "
-         "exists"                                                                                          },
+         "exists"},
     };
     struct plane *plane = *state;
 
@@ -774,12 +774,12 @@ static void step_policies_are_checked(void **state)
         double lower, upper, lower2, upper2; /* 1000: unset */
         const char *message;                 /* NULL: fine. */
     } cases[] = {
-        {"two that meet", 0, 20, 20, 1000, NULL                                      },
-        {"a gap",         0, 10, 20, 1000, "StepAdjustment intervals can't have gaps"},
-        {"an overlap",    0, 30, 20, 1000, "StepAdjustment intervals can't overlap"  },
-        {"no open end",   0, 20, 20, 30,
+        {"two that meet", 0, 20, 20, 1000, NULL},
+        {"a gap", 0, 10, 20, 1000, "StepAdjustment intervals can't have gaps"},
+        {"an overlap", 0, 30, 20, 1000, "StepAdjustment intervals can't overlap"},
+        {"no open end", 0, 20, 20, 30,
          "There must be a StepAdjustment with an unspecified upper bound (i.e., upper bound is "
-         "null) when one StepAdjustment has a positive upper bound"                  },
+         "null) when one StepAdjustment has a positive upper bound"},
     };
     struct plane *plane = *state;
 

@@ -10,16 +10,14 @@
 #include <unistd.h>
 
 static const struct balancer_server servers[] = {
-    {"i-1-8000", "10.0.0.5",  8000, BALANCER_READY},
+    {"i-1-8000", "10.0.0.5", 8000, BALANCER_READY},
     {"i-2-8000", "10.0.0.69", 8000, BALANCER_MAINT},
     {"i-3-8000", "10.0.0.70", 8000, BALANCER_DRAIN},
 };
 static const struct balancer_backend plain[] = {
     {.name = "tg-a", .servers = servers, .server_count = 3},
 };
-static const struct balancer_choice to_a[] = {
-    {"tg-a", 1}
-};
+static const struct balancer_choice to_a[] = {{"tg-a", 1}};
 
 static const struct balancer_listener forward = {
     .name = "l80", .fd = 100, .port = 80, .choices = to_a, .choice_count = 1};
@@ -97,29 +95,29 @@ static void the_defaults_are_the_golden_ones(void **state)
 
     (void)state;
     balancer_write_http(&text, &http);
-    check_text("until the first error page",
-               "global\n"
-               "    nbthread 1\n"
-               "    maxconn 2000\n"
-               "    stats socket /tmp/haproxy.sock mode 660 level admin\n"
-               "    stats timeout 1h\n"
-               "    hard-stop-after 30s\n"
-               "\n"
-               "defaults\n"
-               "    mode http\n"
-               "    source 10.0.0.7\n"
-               "    option idle-close-on-response\n"
-               "    option redispatch\n"
-               "    retries 3\n"
-               "    timeout connect 5s\n"
-               "    timeout client 60s\n"
-               "    timeout server 60s\n"
-               "    timeout http-keep-alive 3600s\n"
-               "    timeout http-request 60s\n"
-               "    timeout queue 60s\n"
-               "    timeout tunnel 60s\n",
-               slice_of(buf_z(&text), (size_t)(strstr(buf_z(&text), "    http-error") -
-                                               buf_z(&text))));
+    check_text(
+        "until the first error page",
+        "global\n"
+        "    nbthread 1\n"
+        "    maxconn 2000\n"
+        "    stats socket /tmp/haproxy.sock mode 660 level admin\n"
+        "    stats timeout 1h\n"
+        "    hard-stop-after 30s\n"
+        "\n"
+        "defaults\n"
+        "    mode http\n"
+        "    source 10.0.0.7\n"
+        "    option idle-close-on-response\n"
+        "    option redispatch\n"
+        "    retries 3\n"
+        "    timeout connect 5s\n"
+        "    timeout client 60s\n"
+        "    timeout server 60s\n"
+        "    timeout http-keep-alive 3600s\n"
+        "    timeout http-request 60s\n"
+        "    timeout queue 60s\n"
+        "    timeout tunnel 60s\n",
+        slice_of(buf_z(&text), (size_t)(strstr(buf_z(&text), "    http-error") - buf_z(&text))));
     check_text("the page of 503 is AWS's",
                "    http-error status 503 content-type text/html string \"<html>\\r\\n"
                "<head><title>503 Service Temporarily Unavailable</title></head>\\r\\n<body>\\r\\n"
@@ -167,29 +165,50 @@ static void check_with_haproxy(const struct buf *text)
 
 static void haproxy_accepts_all_that_we_write(void **state)
 {
-    static const struct balancer_choice shares[] = {
-        {"tg-a", 3},
-        {"tg-b", 0},
-        {"tg-c", 7}
-    };
+    static const struct balancer_choice shares[] = {{"tg-a", 3}, {"tg-b", 0}, {"tg-c", 7}};
     static const struct balancer_backend backends[] = {
         {.name = "tg-a", .servers = servers, .server_count = 3},
-        {.name = "tg-b", .least_connections = true, .slow_start_s = 30, .servers = servers,
+        {.name = "tg-b",
+         .least_connections = true,
+         .slow_start_s = 30,
+         .servers = servers,
          .server_count = 1},
         {.name = "tg-c", .sticky_s = 60, .servers = servers, .server_count = 2},
-        {.name = "tg-d", .sticky_s = 60, .sticky_cookie = "a-b_c.d~e!f*g+h^i|j", .servers = servers,
+        {.name = "tg-d",
+         .sticky_s = 60,
+         .sticky_cookie = "a-b_c.d~e!f*g+h^i|j",
+         .servers = servers,
          .server_count = 2},
     };
     static const struct balancer_listener listeners[] = {
         {.name = "l80", .fd = 100, .port = 80, .choices = shares, .choice_count = 3},
-        {.name = "l81", .fd = 101, .port = 81, .action = BALANCER_FIXED, .status = 404,
-         .content_type = "application/json", .body = "{\"a\": \"$HOME \\ 100%\",\n\t\"\x01\": 'x'}"},
-        {.name = "l82", .fd = 102, .port = 82, .action = BALANCER_REDIRECT, .status = 301,
-         .protocol = "HTTPS", .host = "#{host}", .to_port = "443", .path = "/#{path}",
+        {.name = "l81",
+         .fd = 101,
+         .port = 81,
+         .action = BALANCER_FIXED,
+         .status = 404,
+         .content_type = "application/json",
+         .body = "{\"a\": \"$HOME \\ 100%\",\n\t\"\x01\": 'x'}"},
+        {.name = "l82",
+         .fd = 102,
+         .port = 82,
+         .action = BALANCER_REDIRECT,
+         .status = 301,
+         .protocol = "HTTPS",
+         .host = "#{host}",
+         .to_port = "443",
+         .path = "/#{path}",
          .query = "#{query}"},
-        {.name = "l83", .fd = 103, .port = 83, .action = BALANCER_REDIRECT, .status = 302,
-         .protocol = "#{protocol}", .host = "a.example", .to_port = "#{port}",
-         .path = "/x%20y/#{path}", .query = "a=b&#{query}"},
+        {.name = "l83",
+         .fd = 103,
+         .port = 83,
+         .action = BALANCER_REDIRECT,
+         .status = 302,
+         .protocol = "#{protocol}",
+         .host = "a.example",
+         .to_port = "#{port}",
+         .path = "/x%20y/#{path}",
+         .query = "a=b&#{query}"},
     };
     static const char *const modes[] = {"append", "preserve", "remove"};
     struct buf text = {0};
@@ -213,15 +232,27 @@ static void haproxy_accepts_all_that_we_write(void **state)
 /* Texts of requests stay one word, whatever is in them. */
 static void no_text_becomes_a_line(void **state)
 {
-    static const char hostile[] = "a)\n    external-check\r\nglobal\n    insecure-fork-wanted \"' #";
+    static const char hostile[] =
+        "a)\n    external-check\r\nglobal\n    insecure-fork-wanted \"' #";
     static const struct balancer_backend backends[] = {
-        {.name = "tg-a", .sticky_s = 60, .sticky_cookie = hostile}
-    };
+        {.name = "tg-a", .sticky_s = 60, .sticky_cookie = hostile}};
     static const struct balancer_listener listeners[] = {
-        {.name = "l81", .fd = 101, .port = 81, .action = BALANCER_FIXED, .status = 404,
-         .content_type = hostile, .body = hostile},
-        {.name = "l82", .fd = 102, .port = 82, .action = BALANCER_REDIRECT, .status = 301,
-         .protocol = hostile, .host = hostile, .to_port = hostile, .path = hostile,
+        {.name = "l81",
+         .fd = 101,
+         .port = 81,
+         .action = BALANCER_FIXED,
+         .status = 404,
+         .content_type = hostile,
+         .body = hostile},
+        {.name = "l82",
+         .fd = 102,
+         .port = 82,
+         .action = BALANCER_REDIRECT,
+         .status = 301,
+         .protocol = hostile,
+         .host = hostile,
+         .to_port = hostile,
+         .path = hostile,
          .query = hostile},
     };
     struct balancer_http http = http_with(listeners, COUNT_OF(listeners));

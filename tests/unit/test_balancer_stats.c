@@ -62,11 +62,11 @@ static void counters_go_on_over_successors(void **state)
         bool restart;
         int64_t requests, grown;
     } steps[] = {
-        {"all of it the first time",           false, 5,  5 },
-        {"then what was added",                false, 15, 10},
-        {"nothing new",                        false, 15, 0 },
-        {"a successor that we know of",        true,  20, 20},
-        {"one that we did not see being made", false, 3,  3 },
+        {"all of it the first time", false, 5, 5},
+        {"then what was added", false, 15, 10},
+        {"nothing new", false, 15, 0},
+        {"a successor that we know of", true, 20, 20},
+        {"one that we did not see being made", false, 3, 3},
     };
     struct balancer_totals totals = {0};
 

@@ -16,25 +16,26 @@ static void items_become_plain_json(void **state)
         const char *says, *item, *plain;
         int rc;
     } cases[] = {
-        {"a string",                     "{\"A\":{\"S\":\"x\\\"y\"}}",                            "{\"A\":\"x\\\"y\"}",                             0          },
+        {"a string", "{\"A\":{\"S\":\"x\\\"y\"}}", "{\"A\":\"x\\\"y\"}", 0},
         {"a number keeps its 38 digits",
-         "{\"A\":{\"N\":\"12345678901234567890123456789012345678\"}}",                            "{\"A\":12345678901234567890123456789012345678}", 0          },
-        {"a number that is none",        "{\"A\":{\"N\":\"1,2\"}}",                               "",                                               ERR_INVALID},
-        {"a leading zero is no JSON",    "{\"A\":{\"N\":\"01\"}}",                                "",                                               ERR_INVALID},
-        {"exponents",                    "{\"A\":{\"N\":\"-0.5\"},\"B\":{\"N\":\"1E+3\"}}",       "{\"A\":-0.5,\"B\":1E+3}",
-         0                                                                                                                                                     },
-        {"true, null",                   "{\"A\":{\"BOOL\":true},\"B\":{\"NULL\":true}}",         "{\"A\":true,\"B\":null}",
-         0                                                                                                                                                     },
-        {"a list",                       "{\"A\":{\"L\":[{\"S\":\"x\"},{\"L\":[]}]}}",            "{\"A\":[\"x\",[]]}",                             0          },
-        {"a map",                        "{\"A\":{\"M\":{\"b\":{\"N\":\"1\"}}}}",                 "{\"A\":{\"b\":1}}",                              0          },
-        {"sets",                         "{\"A\":{\"NS\":[\"1\",\"2\"]},\"B\":{\"SS\":[\"x\"]}}",
-         "{\"A\":[1,2],\"B\":[\"x\"]}",                                                                                                             0          },
-        {"bytes stay base64",            "{\"A\":{\"B\":\"AAE=\"}}",                              "{\"A\":\"AAE=\"}",                               0          },
-        {"an empty item",                "{}",                                                    "{}",                                             0          },
-        {"no type",                      "{\"A\":{}}",                                            "",                                               ERR_INVALID},
-        {"two types",                    "{\"A\":{\"S\":\"x\",\"N\":\"1\"}}",                     "",                                               ERR_INVALID},
-        {"an unknown type",              "{\"A\":{\"Z\":\"x\"}}",                                 "",                                               ERR_INVALID},
-        {"no item",                      "[]",                                                    "",                                               ERR_INVALID},
+         "{\"A\":{\"N\":\"12345678901234567890123456789012345678\"}}",
+         "{\"A\":12345678901234567890123456789012345678}", 0},
+        {"a number that is none", "{\"A\":{\"N\":\"1,2\"}}", "", ERR_INVALID},
+        {"a leading zero is no JSON", "{\"A\":{\"N\":\"01\"}}", "", ERR_INVALID},
+        {"exponents", "{\"A\":{\"N\":\"-0.5\"},\"B\":{\"N\":\"1E+3\"}}", "{\"A\":-0.5,\"B\":1E+3}",
+         0},
+        {"true, null", "{\"A\":{\"BOOL\":true},\"B\":{\"NULL\":true}}", "{\"A\":true,\"B\":null}",
+         0},
+        {"a list", "{\"A\":{\"L\":[{\"S\":\"x\"},{\"L\":[]}]}}", "{\"A\":[\"x\",[]]}", 0},
+        {"a map", "{\"A\":{\"M\":{\"b\":{\"N\":\"1\"}}}}", "{\"A\":{\"b\":1}}", 0},
+        {"sets", "{\"A\":{\"NS\":[\"1\",\"2\"]},\"B\":{\"SS\":[\"x\"]}}",
+         "{\"A\":[1,2],\"B\":[\"x\"]}", 0},
+        {"bytes stay base64", "{\"A\":{\"B\":\"AAE=\"}}", "{\"A\":\"AAE=\"}", 0},
+        {"an empty item", "{}", "{}", 0},
+        {"no type", "{\"A\":{}}", "", ERR_INVALID},
+        {"two types", "{\"A\":{\"S\":\"x\",\"N\":\"1\"}}", "", ERR_INVALID},
+        {"an unknown type", "{\"A\":{\"Z\":\"x\"}}", "", ERR_INVALID},
+        {"no item", "[]", "", ERR_INVALID},
     };
 
     (void)state;
@@ -58,18 +59,18 @@ static void paths_lead_to_routes(void **state)
         enum route route;
         bool allowed;
     } cases[] = {
-        {"/gtg",         "GET",    ROUTE_GTG,        true },
-        {"/gtg",         "POST",   ROUTE_GTG,        false},
-        {"/gtg",         "HEAD",   ROUTE_GTG,        false},
-        {"/gtg/",        "GET",    ROUTE_NONE,       true },
-        {"/candidate/x", "POST",   ROUTE_CANDIDATE,  true },
-        {"/candidate/x", "DELETE", ROUTE_CANDIDATE,  false},
-        {"/candidate",   "GET",    ROUTE_NONE,       true },
-        {"/candidate/",  "GET",    ROUTE_CANDIDATE,  true },
-        {"/candidates",  "GET",    ROUTE_CANDIDATES, true },
-        {"/candidates",  "POST",   ROUTE_CANDIDATES, false},
-        {"/",            "GET",    ROUTE_ROOT,       true },
-        {"/elsewhere",   "PUT",    ROUTE_NONE,       true },
+        {"/gtg", "GET", ROUTE_GTG, true},
+        {"/gtg", "POST", ROUTE_GTG, false},
+        {"/gtg", "HEAD", ROUTE_GTG, false},
+        {"/gtg/", "GET", ROUTE_NONE, true},
+        {"/candidate/x", "POST", ROUTE_CANDIDATE, true},
+        {"/candidate/x", "DELETE", ROUTE_CANDIDATE, false},
+        {"/candidate", "GET", ROUTE_NONE, true},
+        {"/candidate/", "GET", ROUTE_CANDIDATE, true},
+        {"/candidates", "GET", ROUTE_CANDIDATES, true},
+        {"/candidates", "POST", ROUTE_CANDIDATES, false},
+        {"/", "GET", ROUTE_ROOT, true},
+        {"/elsewhere", "PUT", ROUTE_NONE, true},
     };
 
     (void)state;
@@ -86,16 +87,16 @@ static void names_are_decoded_once(void **state)
     static const struct {
         const char *says, *encoded, *name;
     } cases[] = {
-        {"plain",            "ada",         "ada"        },
-        {"a plus is a plus", "a+b",         "a+b"        },
-        {"escapes",          "a%20b%C3%A9", "a b\xc3\xa9"},
-        {"only once",        "a%2525",      "a%25"       },
-        {"empty",            "",            NULL         },
-        {"a slash",          "a/b",         NULL         },
-        {"an escaped slash", "a%2Fb",       NULL         },
-        {"a NUL",            "a%00",        NULL         },
-        {"half an escape",   "a%2",         NULL         },
-        {"not UTF-8",        "%ff",         NULL         },
+        {"plain", "ada", "ada"},
+        {"a plus is a plus", "a+b", "a+b"},
+        {"escapes", "a%20b%C3%A9", "a b\xc3\xa9"},
+        {"only once", "a%2525", "a%25"},
+        {"empty", "", NULL},
+        {"a slash", "a/b", NULL},
+        {"an escaped slash", "a%2Fb", NULL},
+        {"a NUL", "a%00", NULL},
+        {"half an escape", "a%2", NULL},
+        {"not UTF-8", "%ff", NULL},
     };
     struct buf longest = {0};
 

@@ -107,7 +107,8 @@ static void usage(void **state)
     assert_int_equal(used.cpu_ns, 2500000);
     assert_int_equal(used.throttled_ns, 9000);
     assert_int_equal(used.memory_bytes, 0); /* Never below. */
-    put("v2/muster/i/a/cpu.stat", "usage_usec 9223372036854775807\nthrottled_usec 9223372036854775\n");
+    put("v2/muster/i/a/cpu.stat",
+        "usage_usec 9223372036854775807\nthrottled_usec 9223372036854775\n");
     assert_int_equal(cgroup_read_in(&layout, "muster/i/a", &used, NULL), 0);
     assert_int_equal(used.cpu_ns, INT64_MAX); /* No overflow. */
     assert_int_equal(used.throttled_ns, 9223372036854775000);
@@ -120,13 +121,8 @@ static void fields(void **state)
         const char *text, *key;
         int64_t value;
     } rows[] = {
-        {"a 1\nb 2\n",  "b",  2 },
-        {"a 1\nb 2",    "b",  2 },
-        {"ab 1\nb 2\n", "b",  2 },
-        {"b x\n",       "b",  -1},
-        {"b\n",         "b",  -1},
-        {"",            "b",  -1},
-        {"b 2\n",       "bb", -1},
+        {"a 1\nb 2\n", "b", 2}, {"a 1\nb 2", "b", 2}, {"ab 1\nb 2\n", "b", 2}, {"b x\n", "b", -1},
+        {"b\n", "b", -1},       {"", "b", -1},        {"b 2\n", "bb", -1},
     };
 
     (void)state;
@@ -140,12 +136,8 @@ static void controllers(void **state)
     static const struct {
         const char *text, *controller, *point; /* NULL: v2's. */
     } rows[] = {
-        {hybrid,  "cpu",    "/v1/cpu"   },
-        {hybrid,  "memory", "/v1/memory"},
-        {hybrid,  "pids",   NULL        },
-        {hybrid,  "mem",    NULL        },
-        {joined,  "cpu",    "/v1/acct"  },
-        {unified, "cpu",    NULL        },
+        {hybrid, "cpu", "/v1/cpu"}, {hybrid, "memory", "/v1/memory"}, {hybrid, "pids", NULL},
+        {hybrid, "mem", NULL},      {joined, "cpu", "/v1/acct"},      {unified, "cpu", NULL},
     };
     char point[256], expected[256];
 

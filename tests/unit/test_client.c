@@ -21,12 +21,12 @@ static void values_are_found_in_their_section(void **state)
     static const struct {
         const char *says, *section, *key, *value;
     } cases[] = {
-        {"blanks around are trimmed",                         "default", "aws_access_key_id",     "AK1"},
+        {"blanks around are trimmed", "default", "aws_access_key_id", "AK1"},
         {"case of keys does not matter, values may hold '='", "default", "aws_secret_access_key",
-         "a=b/c"                                                                                       },
-        {"another section, CRLF",                             "other",   "aws_access_key_id",     "AK2"},
-        {"nested values are not the section's",               "default", "endpoint_url",          NULL },
-        {"a section that is not there",                       "none",    "aws_access_key_id",     NULL },
+         "a=b/c"},
+        {"another section, CRLF", "other", "aws_access_key_id", "AK2"},
+        {"nested values are not the section's", "default", "endpoint_url", NULL},
+        {"a section that is not there", "none", "aws_access_key_id", NULL},
     };
 
     (void)state;
@@ -45,13 +45,13 @@ static void endpoints_come_apart(void **state)
         const char *says, *url, *scheme, *host, *prefix;
         int rc;
     } cases[] = {
-        {"a port stays",                          "http://127.0.0.1:4566", "http",  "127.0.0.1:4566", "",     0         },
-        {"the default port goes, as curl has it", "https://a.b:443/",      "https", "a.b",            "",     0         },
-        {"a path is a prefix",                    "http://h/x/y/",         "http",  "h",              "/x/y", 0         },
-        {"no scheme",                             "localhost:4566",        "",      "",               "",     ERR_CONFIG},
-        {"another scheme",                        "ftp://h",               "",      "",               "",     ERR_CONFIG},
-        {"user names are not for URLs",           "http://a@h",            "",      "",               "",     ERR_CONFIG},
-        {"no host",                               "http:///x",             "",      "",               "",     ERR_CONFIG},
+        {"a port stays", "http://127.0.0.1:4566", "http", "127.0.0.1:4566", "", 0},
+        {"the default port goes, as curl has it", "https://a.b:443/", "https", "a.b", "", 0},
+        {"a path is a prefix", "http://h/x/y/", "http", "h", "/x/y", 0},
+        {"no scheme", "localhost:4566", "", "", "", ERR_CONFIG},
+        {"another scheme", "ftp://h", "", "", "", ERR_CONFIG},
+        {"user names are not for URLs", "http://a@h", "", "", "", ERR_CONFIG},
+        {"no host", "http:///x", "", "", "", ERR_CONFIG},
     };
 
     (void)state;
@@ -98,24 +98,24 @@ static void xml_becomes_json(void **state)
         const char *says, *xml, *json;
         int rc;
     } cases[] = {
-        {"text",                                 "<A><B>x</B></A>",                                    "{\"B\":\"x\"}",           0          },
+        {"text", "<A><B>x</B></A>", "{\"B\":\"x\"}", 0},
         {"a declaration, attributes and blanks",
-         "<?xml version=\"1.0\"?>\n<A xmlns=\"http://x/\">\n <B>x y</B>\n</A>\n",                      "{\"B\":\"x y\"}",
-         0                                                                                                                                   },
-        {"members are a list",                   "<A><L><member>1</member><member>2</member></L></A>",
-         "{\"L\":[\"1\",\"2\"]}",                                                                                                 0          },
-        {"one item, too",                        "<A><s><item><i>1</i></item></s></A>",                "{\"s\":[{\"i\":\"1\"}]}", 0          },
-        {"an empty element",                     "<A><s/><t></t></A>",                                 "{\"s\":\"\",\"t\":\"\"}", 0          },
-        {"names that repeat",                    "<A><B>1</B><B>2</B></A>",                            "{\"B\":[\"1\",\"2\"]}",   0          },
-        {"entities",                             "<A><B>&lt;&amp;&#233;&#x20AC;&quot;</B></A>",
-         "{\"B\":\"<&\xc3\xa9\xe2\x82\xac\\\"\"}",                                                                                0          },
-        {"the wrong closing tag",                "<A><B></A></B>",                                     "",                        ERR_INVALID},
-        {"no end",                               "<A><B>x",                                            "",                        ERR_INVALID},
-        {"nothing",                              "",                                                   "",                        ERR_INVALID},
-        {"an own entity",                        "<A>&x;</A>",                                         "",                        ERR_INVALID},
-        {"a document type",                      "<!DOCTYPE a><A/>",                                   "",                        ERR_INVALID},
-        {"something behind",                     "<A/><B/>",                                           "",                        ERR_INVALID},
-        {"bad UTF-8",                            "<A>\xff</A>",                                        "",                        ERR_INVALID},
+         "<?xml version=\"1.0\"?>\n<A xmlns=\"http://x/\">\n <B>x y</B>\n</A>\n", "{\"B\":\"x y\"}",
+         0},
+        {"members are a list", "<A><L><member>1</member><member>2</member></L></A>",
+         "{\"L\":[\"1\",\"2\"]}", 0},
+        {"one item, too", "<A><s><item><i>1</i></item></s></A>", "{\"s\":[{\"i\":\"1\"}]}", 0},
+        {"an empty element", "<A><s/><t></t></A>", "{\"s\":\"\",\"t\":\"\"}", 0},
+        {"names that repeat", "<A><B>1</B><B>2</B></A>", "{\"B\":[\"1\",\"2\"]}", 0},
+        {"entities", "<A><B>&lt;&amp;&#233;&#x20AC;&quot;</B></A>",
+         "{\"B\":\"<&\xc3\xa9\xe2\x82\xac\\\"\"}", 0},
+        {"the wrong closing tag", "<A><B></A></B>", "", ERR_INVALID},
+        {"no end", "<A><B>x", "", ERR_INVALID},
+        {"nothing", "", "", ERR_INVALID},
+        {"an own entity", "<A>&x;</A>", "", ERR_INVALID},
+        {"a document type", "<!DOCTYPE a><A/>", "", ERR_INVALID},
+        {"something behind", "<A/><B/>", "", ERR_INVALID},
+        {"bad UTF-8", "<A>\xff</A>", "", ERR_INVALID},
     };
 
     (void)state;

@@ -1,5 +1,5 @@
-#include "base/error.h"
 #include "base/clock.h"
+#include "base/error.h"
 #include "check.h"
 
 static void timestamps_are_read_in_every_form_clients_send(void **state)

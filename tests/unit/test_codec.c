@@ -12,8 +12,7 @@ static const struct model_shape text_shape = {
 static const struct model_shape list_shape = {
     .kind = DOC_LIST, .name = "", .element = &text_shape, .min = MODEL_NO_MIN, .max = MODEL_NO_MAX};
 static const struct model_member members[] = {
-    {.id = 1, .name = "a", .wire_in = "a", .wire_out = "a", .shape = &list_shape}
-};
+    {.id = 1, .name = "a", .wire_in = "a", .wire_out = "a", .shape = &list_shape}};
 static const struct model_shape shape = {.kind = DOC_STRUCT,
                                          .name = "In",
                                          .members = members,
@@ -28,16 +27,16 @@ static void cbor_is_believed_no_length(void **state)
         struct slice body;
         bool good;
     } cases[] = {
-        {"a list of one",            SLICE_LIT("\xa1\x61\x61\x81\x61x"),                            true },
-        {"without a length",         SLICE_LIT("\xbf\x61\x61\x9f\x61x\xff\xff"),                    true },
-        {"an array of 1.7 billion",  SLICE_LIT("\xa1\x61\x61\x9a\x69\x53\x74\x61\x61x"),            false},
+        {"a list of one", SLICE_LIT("\xa1\x61\x61\x81\x61x"), true},
+        {"without a length", SLICE_LIT("\xbf\x61\x61\x9f\x61x\xff\xff"), true},
+        {"an array of 1.7 billion", SLICE_LIT("\xa1\x61\x61\x9a\x69\x53\x74\x61\x61x"), false},
         {"an array of all there is",
-         SLICE_LIT("\xa1\x61\x61\x9b\xff\xff\xff\xff\xff\xff\xff\xff\x61x"),                        false},
-        {"a map of 1.7 billion",     SLICE_LIT("\xba\x69\x53\x74\x61\x61\x61\x80"),                 false},
+         SLICE_LIT("\xa1\x61\x61\x9b\xff\xff\xff\xff\xff\xff\xff\xff\x61x"), false},
+        {"a map of 1.7 billion", SLICE_LIT("\xba\x69\x53\x74\x61\x61\x61\x80"), false},
         {"many arrays, each within", SLICE_LIT("\xa1\x61\x61\x88\x88\x88\x88\x88\x88\x88\x88\x88"),
-         false                                                                                           },
-        {"a text longer than all",   SLICE_LIT("\xa1\x61\x61\x81\x7a\x7f\xff\xff\xffx"),            false},
-        {"cut in the midst",         SLICE_LIT("\xa1\x61\x61\x81"),                                 false},
+         false},
+        {"a text longer than all", SLICE_LIT("\xa1\x61\x61\x81\x7a\x7f\xff\xff\xffx"), false},
+        {"cut in the midst", SLICE_LIT("\xa1\x61\x61\x81"), false},
     };
     struct rlimit limit = {512 << 20, RLIM_INFINITY};
 
@@ -68,11 +67,11 @@ static void json_has_a_number_of_values(void **state)
         int pieces;
         bool good;
     } cases[] = {
-        {"as many as may be",       "\"\",",                  CODEC_VALUES_MAX - 4, true },
-        {"one too many",            "\"\",",                  CODEC_VALUES_MAX,     false},
-        {"brackets",                "[",                      CODEC_VALUES_MAX,     false},
-        {"commas in texts",         "\",,,[[{{\",",           30000,                true },
-        {"behind an escaped quote", "\",\\\",,,,[[{{\\\\\",", 30000,                true },
+        {"as many as may be", "\"\",", CODEC_VALUES_MAX - 4, true},
+        {"one too many", "\"\",", CODEC_VALUES_MAX, false},
+        {"brackets", "[", CODEC_VALUES_MAX, false},
+        {"commas in texts", "\",,,[[{{\",", 30000, true},
+        {"behind an escaped quote", "\",\\\",,,,[[{{\\\\\",", 30000, true},
     };
 
     (void)state;
@@ -160,32 +159,28 @@ static void each_kind_takes_what_it_is(void **state)
         struct slice item;
         const char *kinds; /* Which of the letters below take it. */
     } cases[] = {
-        {"0",               SLICE_LIT("\x00"),                                 "idt"},
-        {"-1",              SLICE_LIT("\x20"),                                 "idt"},
-        {"2^64-1",          SLICE_LIT("\x1b\xff\xff\xff\xff\xff\xff\xff\xff"), "d"  },
-        {"bytes",           SLICE_LIT("\x41x"),                                "B"  },
-        {"text",            SLICE_LIT("\x61x"),                                "s"  },
-        {"an array",        SLICE_LIT("\x80"),                                 ""   },
-        {"a map",           SLICE_LIT("\xa0"),                                 ""   },
-        {"a time",          SLICE_LIT("\xc1\x01"),                             "t"  },
-        {"false",           SLICE_LIT("\xf4"),                                 "b"  },
-        {"true",            SLICE_LIT("\xf5"),                                 "b"  },
-        {"a half",          SLICE_LIT("\xf9\x3c\x00"),                         "idt"},
-        {"a single",        SLICE_LIT("\xfa\x3f\x80\x00\x00"),                 "idt"},
-        {"a double",        SLICE_LIT("\xfb\x3f\xf8\0\0\0\0\0\0"),             "dt" },
-        {"a simple value",  SLICE_LIT("\xe0"),                                 ""   },
-        {"another of them", SLICE_LIT("\xf8\xff"),                             ""   },
+        {"0", SLICE_LIT("\x00"), "idt"},
+        {"-1", SLICE_LIT("\x20"), "idt"},
+        {"2^64-1", SLICE_LIT("\x1b\xff\xff\xff\xff\xff\xff\xff\xff"), "d"},
+        {"bytes", SLICE_LIT("\x41x"), "B"},
+        {"text", SLICE_LIT("\x61x"), "s"},
+        {"an array", SLICE_LIT("\x80"), ""},
+        {"a map", SLICE_LIT("\xa0"), ""},
+        {"a time", SLICE_LIT("\xc1\x01"), "t"},
+        {"false", SLICE_LIT("\xf4"), "b"},
+        {"true", SLICE_LIT("\xf5"), "b"},
+        {"a half", SLICE_LIT("\xf9\x3c\x00"), "idt"},
+        {"a single", SLICE_LIT("\xfa\x3f\x80\x00\x00"), "idt"},
+        {"a double", SLICE_LIT("\xfb\x3f\xf8\0\0\0\0\0\0"), "dt"},
+        {"a simple value", SLICE_LIT("\xe0"), ""},
+        {"another of them", SLICE_LIT("\xf8\xff"), ""},
     };
     static const struct {
         enum doc_kind kind;
         char letter;
     } kinds[] = {
-        {DOC_TEXT,   's'},
-        {DOC_BLOB,   'B'},
-        {DOC_INT,    'i'},
-        {DOC_DOUBLE, 'd'},
-        {DOC_BOOL,   'b'},
-        {DOC_TIME,   't'},
+        {DOC_TEXT, 's'},   {DOC_BLOB, 'B'}, {DOC_INT, 'i'},
+        {DOC_DOUBLE, 'd'}, {DOC_BOOL, 'b'}, {DOC_TIME, 't'},
     };
 
     (void)state;

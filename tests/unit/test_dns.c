@@ -51,17 +51,12 @@ static void refused(void **state)
         size_t at;
         char byte;
     } rows[] = {
-        {"an answer",          2,  (char)0x81},
-        {"an update",          2,  0x29      },
-        {"no question",        5,  0         },
-        {"two questions",      5,  2         },
-        {"a pointer",          12, (char)0xc0},
-        {"a long label",       12, 0x40      },
-        {"a dot in a label",   13, '.'       },
-        {"a blank in a label", 13, ' '       },
-        {"a NUL in a label",   13, 0         },
-        {"a label to the end", 12, 60        },
-        {"another class",      20, 3         },
+        {"an answer", 2, (char)0x81},  {"an update", 2, 0x29},
+        {"no question", 5, 0},         {"two questions", 5, 2},
+        {"a pointer", 12, (char)0xc0}, {"a long label", 12, 0x40},
+        {"a dot in a label", 13, '.'}, {"a blank in a label", 13, ' '},
+        {"a NUL in a label", 13, 0},   {"a label to the end", 12, 60},
+        {"another class", 20, 3},
     };
     struct dns_question question;
     char room[512];
@@ -109,27 +104,20 @@ static void names(void **state)
         bool good;
         uint32_t address;
     } reverse[] = {
-        {"5.0.0.10.in-addr.arpa",  true,  0x0a000005},
-        {"4.3.2.1.in-addr.arpa",   true,  0x01020304},
-        {"0.0.10.in-addr.arpa",    false, 0         },
-        {"5.0.0.256.in-addr.arpa", false, 0         },
-        {"5.0.0.10.in-addr.arpax", false, 0         },
-        {".in-addr.arpa",          false, 0         },
-        {"a5.0.0.10.in-addr.arpa", false, 0         },
-        {"",                       false, 0         },
+        {"5.0.0.10.in-addr.arpa", true, 0x0a000005}, {"4.3.2.1.in-addr.arpa", true, 0x01020304},
+        {"0.0.10.in-addr.arpa", false, 0},           {"5.0.0.256.in-addr.arpa", false, 0},
+        {"5.0.0.10.in-addr.arpax", false, 0},        {".in-addr.arpa", false, 0},
+        {"a5.0.0.10.in-addr.arpa", false, 0},        {"", false, 0},
     };
     static const struct {
         const char *label;
         bool good;
         uint32_t address;
     } dashed[] = {
-        {"ip-10-0-0-5",           true,  0x0a000005},
-        {"ip-10-0-0",             false, 0         },
-        {"ip-10.0.0.5",           false, 0         },
-        {"ip-",                   false, 0         },
-        {"ec2-10-0-0-5",          false, 0         },
-        {"ip-10-0-0-5-1",         false, 0         },
-        {"ip-100-100-100-100-10", false, 0         },
+        {"ip-10-0-0-5", true, 0x0a000005},   {"ip-10-0-0", false, 0},
+        {"ip-10.0.0.5", false, 0},           {"ip-", false, 0},
+        {"ec2-10-0-0-5", false, 0},          {"ip-10-0-0-5-1", false, 0},
+        {"ip-100-100-100-100-10", false, 0},
     };
     uint32_t address = 0;
 

@@ -283,10 +283,8 @@ static void tell(struct daemon *daemon, const struct step *steps, size_t count)
 
 static void make_tables(struct daemon *daemon)
 {
-    static const struct step steps[] = {
-        {"CreateTable", ONE_KEY,  NULL},
-        {"CreateTable", TWO_KEYS, NULL}
-    };
+    static const struct step steps[] = {{"CreateTable", ONE_KEY, NULL},
+                                        {"CreateTable", TWO_KEYS, NULL}};
 
     tell(daemon, steps, COUNT_OF(steps));
     pass_time(daemon, 2000);
@@ -295,36 +293,36 @@ static void make_tables(struct daemon *daemon)
 static void a_table_lives_from_creating_to_gone(void **state)
 {
     static const struct step first[] = {
-        {"CreateTable", ONE_KEY,                                                  NULL                                               },
-        {"CreateTable", ONE_KEY,                                                  "ResourceInUseException: Table already exists: One"},
-        {"PutItem",     "{\"TableName\":\"One\",\"Item\":{\"p\":{\"S\":\"a\"}}}",
-         "ResourceNotFoundException: Requested resource not found"                                                                   },
+        {"CreateTable", ONE_KEY, NULL},
+        {"CreateTable", ONE_KEY, "ResourceInUseException: Table already exists: One"},
+        {"PutItem", "{\"TableName\":\"One\",\"Item\":{\"p\":{\"S\":\"a\"}}}",
+         "ResourceNotFoundException: Requested resource not found"},
         {"DeleteTable", "{\"TableName\":\"One\"}",
          "ResourceInUseException: Attempt to change a resource which is still in use: Table is"
-         " being created: One"                                                                                                       },
+         " being created: One"},
     };
     static const struct step second[] = {
-        {"PutItem",     "{\"TableName\":\"One\",\"Item\":{\"p\":{\"S\":\"a\"}}}",     "{}"},
+        {"PutItem", "{\"TableName\":\"One\",\"Item\":{\"p\":{\"S\":\"a\"}}}", "{}"},
         {"UpdateTable", "{\"TableName\":\"One\",\"DeletionProtectionEnabled\":true}", NULL},
-        {"PutItem",     "{\"TableName\":\"One\",\"Item\":{\"p\":{\"S\":\"b\"}}}",     "{}"},
+        {"PutItem", "{\"TableName\":\"One\",\"Item\":{\"p\":{\"S\":\"b\"}}}", "{}"},
     };
     static const struct step third[] = {
         {"DeleteTable", "{\"TableName\":\"One\"}",
          "ValidationException: 1 validation error detected: Table 'One' can't be deleted while"
-         " DeletionProtectionEnabled is set to True"                                       },
+         " DeletionProtectionEnabled is set to True"},
         {"UpdateTable", "{\"TableName\":\"One\",\"DeletionProtectionEnabled\":false}", NULL},
     };
     static const struct step fourth[] = {
-        {"DeleteTable", "{\"TableName\":\"One\"}",                               NULL                        },
-        {"GetItem",     "{\"TableName\":\"One\",\"Key\":{\"p\":{\"S\":\"a\"}}}",
-         "ResourceNotFoundException: Requested resource not found"                                           },
-        {"ListTables",  "{}",                                                    "{\"TableNames\":[\"One\"]}"},
+        {"DeleteTable", "{\"TableName\":\"One\"}", NULL},
+        {"GetItem", "{\"TableName\":\"One\",\"Key\":{\"p\":{\"S\":\"a\"}}}",
+         "ResourceNotFoundException: Requested resource not found"},
+        {"ListTables", "{}", "{\"TableNames\":[\"One\"]}"},
     };
     static const struct step fifth[] = {
-        {"ListTables",    "{}",                      "{\"TableNames\":[]}"              },
+        {"ListTables", "{}", "{\"TableNames\":[]}"},
         {"DescribeTable", "{\"TableName\":\"One\"}",
          "ResourceNotFoundException: Requested resource not found: Table: One not found"},
-        {"CreateTable",   ONE_KEY,                   NULL                               },
+        {"CreateTable", ONE_KEY, NULL},
     };
     static const struct step sixth[] = {
         {"Scan", "{\"TableName\":\"One\"}", "{\"Items\":[],\"Count\":0,\"ScannedCount\":0}"},
@@ -367,20 +365,20 @@ static void tables_are_checked_by_the_list(void **state)
     static const struct step steps[] = {
         {"CreateTable", "{\"TableName\":\"ab\"}",
          "ValidationException: TableName must be at least 3 characters long and at most 255"
-         " characters long"                        },
+         " characters long"},
         {"CreateTable", CREATE(HASH_P DEFINE_P),
          INVALID "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode"
-                 " is PROVISIONED"                 },
+                 " is PROVISIONED"},
         {"CreateTable",
          CREATE(HASH_P DEFINE_P ",\"BillingMode\":\"PAY_PER_REQUEST\",\"ProvisionedThroughput\":"
                                 "{\"ReadCapacityUnits\":1,\"WriteCapacityUnits\":1}"),
          INVALID "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when"
-                 " BillingMode is PAY_PER_REQUEST" },
+                 " BillingMode is PAY_PER_REQUEST"},
         {"CreateTable",
          CREATE("\"KeySchema\":[{\"AttributeName\":\"a\",\"KeyType\":\"HASH\"}]," DEFINE_P
                 ",\"BillingMode\":\"PAY_PER_REQUEST\""),
          INVALID "Some index key attributes are not defined in AttributeDefinitions. Keys: [a],"
-                 " AttributeDefinitions: [p]"      },
+                 " AttributeDefinitions: [p]"},
         {"CreateTable",
          CREATE(HASH_P
                 "\"AttributeDefinitions\":[{\"AttributeName\":\"p\",\"AttributeType\":\"S\"},"
@@ -392,7 +390,7 @@ static void tables_are_checked_by_the_list(void **state)
          CREATE("\"KeySchema\":[{\"AttributeName\":\"p\",\"KeyType\":\"RANGE\"}]," DEFINE_P
                 ",\"BillingMode\":\"PAY_PER_REQUEST\""),
          "ValidationException: Invalid KeySchema: The first KeySchemaElement is not a HASH key"
-         " type"                                   },
+         " type"},
     };
 
     tell(*state, steps, COUNT_OF(steps));
@@ -402,57 +400,58 @@ static void items_are_put_got_and_deleted(void **state)
 {
 #define ONE(rest) "{\"TableName\":\"One\"," rest "}"
     static const struct step steps[] = {
-        {"GetItem",    ONE("\"Key\":{\"p\":{\"S\":\"a\"}}"),                                        "{}"                                   },
-        {"PutItem",    ONE("\"Item\":{\"p\":{\"S\":\"a\"},\"n\":{\"N\":\"01.50\"}}"),               "{}"                                   },
-        {"GetItem",    ONE("\"Key\":{\"p\":{\"S\":\"a\"}}"),
-         "{\"Item\":{\"p\":{\"S\":\"a\"},\"n\":{\"N\":\"1.5\"}}}"                                                                          },
-        {"PutItem",    ONE("\"Item\":{\"p\":{\"S\":\"a\"}},\"ReturnValues\":\"ALL_OLD\""),
-         "{\"Attributes\":{\"p\":{\"S\":\"a\"},\"n\":{\"N\":\"1.5\"}}}"                                                                    },
+        {"GetItem", ONE("\"Key\":{\"p\":{\"S\":\"a\"}}"), "{}"},
+        {"PutItem", ONE("\"Item\":{\"p\":{\"S\":\"a\"},\"n\":{\"N\":\"01.50\"}}"), "{}"},
+        {"GetItem", ONE("\"Key\":{\"p\":{\"S\":\"a\"}}"),
+         "{\"Item\":{\"p\":{\"S\":\"a\"},\"n\":{\"N\":\"1.5\"}}}"},
+        {"PutItem", ONE("\"Item\":{\"p\":{\"S\":\"a\"}},\"ReturnValues\":\"ALL_OLD\""),
+         "{\"Attributes\":{\"p\":{\"S\":\"a\"},\"n\":{\"N\":\"1.5\"}}}"},
         {"PutItem",
          ONE("\"Item\":{\"p\":{\"S\":\"a\"}},\"ConditionExpression\":\"attribute_not_exists(p)\""),
-         "ConditionalCheckFailedException: The conditional request failed"                                                                 },
+         "ConditionalCheckFailedException: The conditional request failed"},
         {"PutItem",
          ONE("\"Item\":{\"p\":{\"S\":\"a\"}},\"ConditionExpression\":\"attribute_not_exists(p)\","
              "\"ReturnValuesOnConditionCheckFailure\":\"ALL_OLD\""),
          "ConditionalCheckFailedException: The conditional request failed "
-         "\"Item\":{\"p\":{\"S\":\"a\"}}"                                                                                                  },
+         "\"Item\":{\"p\":{\"S\":\"a\"}}"},
         {"PutItem",
          ONE("\"Item\":{\"p\":{\"S\":\"b\"}},\"ConditionExpression\":\"attribute_not_exists(p)\""),
-         "{}"                                                                                                                              },
+         "{}"},
         {"GetItem",
          ONE("\"Key\":{\"p\":{\"S\":\"b\"}},\"ConsistentRead\":true,"
              "\"ReturnConsumedCapacity\":\"TOTAL\""),
          "{\"Item\":{\"p\":{\"S\":\"b\"}},"
-         "\"ConsumedCapacity\":{\"TableName\":\"One\",\"CapacityUnits\":1.0}}"                                                             },
+         "\"ConsumedCapacity\":{\"TableName\":\"One\",\"CapacityUnits\":1.0}}"},
         {"DeleteItem",
          ONE("\"Key\":{\"p\":{\"S\":\"b\"}},\"ReturnValues\":\"ALL_OLD\","
              "\"ReturnConsumedCapacity\":\"INDEXES\""),
          "{\"Attributes\":{\"p\":{\"S\":\"b\"}},\"ConsumedCapacity\":{\"TableName\":\"One\","
-         "\"CapacityUnits\":1.0,\"Table\":{\"CapacityUnits\":1.0}}}"                                                                       },
-        {"DeleteItem", ONE("\"Key\":{\"p\":{\"S\":\"b\"}}"),                                        "{}"                                   },
-        {"PutItem",    ONE("\"Item\":{\"q\":{\"S\":\"b\"}}"),                                       INVALID "Missing the key p in the item"},
-        {"PutItem",    ONE("\"Item\":{\"p\":{\"N\":\"1\"}}"),
-         INVALID "Type mismatch for key p expected: S actual: N"                                                                           },
-        {"PutItem",    ONE("\"Item\":{\"p\":{\"S\":\"\"}}"),
+         "\"CapacityUnits\":1.0,\"Table\":{\"CapacityUnits\":1.0}}}"},
+        {"DeleteItem", ONE("\"Key\":{\"p\":{\"S\":\"b\"}}"), "{}"},
+        {"PutItem", ONE("\"Item\":{\"q\":{\"S\":\"b\"}}"), INVALID "Missing the key p in the item"},
+        {"PutItem", ONE("\"Item\":{\"p\":{\"N\":\"1\"}}"),
+         INVALID "Type mismatch for key p expected: S actual: N"},
+        {"PutItem", ONE("\"Item\":{\"p\":{\"S\":\"\"}}"),
          "ValidationException: One or more parameter values are not valid. The AttributeValue for a"
-         " key attribute cannot contain an empty string value. Key: p"                                                                     },
-        {"GetItem",    ONE("\"Key\":{\"p\":{\"S\":\"b\"},\"x\":{\"S\":\"\"}}"),
-         "ValidationException: The provided key element does not match the schema"                                                         },
-        {"PutItem",    ONE("\"Item\":{\"p\":{\"S\":\"b\"}},\"ReturnValues\":\"ALL_NEW\""),
-         "ValidationException: ReturnValues can only be ALL_OLD or NONE"                                                                   },
+         " key attribute cannot contain an empty string value. Key: p"},
+        {"GetItem", ONE("\"Key\":{\"p\":{\"S\":\"b\"},\"x\":{\"S\":\"\"}}"),
+         "ValidationException: The provided key element does not match the schema"},
+        {"PutItem", ONE("\"Item\":{\"p\":{\"S\":\"b\"}},\"ReturnValues\":\"ALL_NEW\""),
+         "ValidationException: ReturnValues can only be ALL_OLD or NONE"},
         {"PutItem",
          ONE("\"Item\":{\"p\":{\"S\":\"b\"}},\"ExpressionAttributeValues\":{\":a\":{\"S\":\"\"}}"),
          "ValidationException: ExpressionAttributeValues can only be specified when using"
-         " expressions: ConditionExpression is null"                                                                                       },
+         " expressions: ConditionExpression is null"},
         {"UpdateItem",
          ONE("\"Key\":{\"p\":{\"S\":\"b\"}},\"ExpressionAttributeValues\":{\":a\":{\"S\":\"\"}}"),
          "ValidationException: ExpressionAttributeValues can only be specified when using"
-         " expressions: UpdateExpression and ConditionExpression are null"                                                                 },
-        {"PutItem",    "{\"TableName\":\"None\",\"Item\":{\"p\":{\"S\":\"b\"}}}",
-         "ResourceNotFoundException: Requested resource not found"                                                                         },
+         " expressions: UpdateExpression and ConditionExpression are null"},
+        {"PutItem", "{\"TableName\":\"None\",\"Item\":{\"p\":{\"S\":\"b\"}}}",
+         "ResourceNotFoundException: Requested resource not found"},
         {"PutItem",
          "{\"TableName\":\"arn:aws:dynamodb:us-east-2:000000000000:table/One\","
-         "\"Item\":{\"p\":{\"S\":\"by arn\"}}}",                                                    "{}"                                   },
+         "\"Item\":{\"p\":{\"S\":\"by arn\"}}}",
+         "{}"},
     };
 
     make_tables(*state);
@@ -464,33 +463,33 @@ static void items_are_updated_in_place(void **state)
 #define KEY_A "\"Key\":{\"p\":{\"S\":\"a\"}},"
     static const struct step steps[] = {
         {"UpdateItem",
-         ONE(KEY_A "\"UpdateExpression\":\"REMOVE x.y\",\"ReturnValues\":\"ALL_NEW\""),             "{}"},
-        {"GetItem",    ONE("\"Key\":{\"p\":{\"S\":\"a\"}}"),                                        "{}"},
+         ONE(KEY_A "\"UpdateExpression\":\"REMOVE x.y\",\"ReturnValues\":\"ALL_NEW\""), "{}"},
+        {"GetItem", ONE("\"Key\":{\"p\":{\"S\":\"a\"}}"), "{}"},
         {"UpdateItem",
          ONE(KEY_A "\"UpdateExpression\":\"ADD n :one SET m = :m\",\"ReturnValues\":\"ALL_NEW\","
                    "\"ExpressionAttributeValues\":{\":one\":{\"N\":\"1\"},\":m\":{\"M\":{}}}"),
-         "{\"Attributes\":{\"p\":{\"S\":\"a\"},\"n\":{\"N\":\"1\"},\"m\":{\"M\":{}}}}"                  },
+         "{\"Attributes\":{\"p\":{\"S\":\"a\"},\"n\":{\"N\":\"1\"},\"m\":{\"M\":{}}}}"},
         {"UpdateItem",
          ONE(KEY_A "\"UpdateExpression\":\"SET m.k = n + :one\",\"ReturnValues\":\"UPDATED_NEW\","
                    "\"ConditionExpression\":\"n = :one\","
                    "\"ExpressionAttributeValues\":{\":one\":{\"N\":\"1\"}}"),
-         "{\"Attributes\":{\"m\":{\"M\":{\"k\":{\"N\":\"2\"}}}}}"                                       },
+         "{\"Attributes\":{\"m\":{\"M\":{\"k\":{\"N\":\"2\"}}}}}"},
         {"UpdateItem",
          ONE(KEY_A "\"UpdateExpression\":\"REMOVE n\",\"ReturnValues\":\"UPDATED_OLD\""),
-         "{\"Attributes\":{\"n\":{\"N\":\"1\"}}}"                                                       },
+         "{\"Attributes\":{\"n\":{\"N\":\"1\"}}}"},
         {"UpdateItem",
          ONE(KEY_A "\"UpdateExpression\":\"SET p = :one\","
                    "\"ExpressionAttributeValues\":{\":one\":{\"S\":\"1\"}}"),
-         INVALID "Cannot update attribute p. This attribute is part of the key"                         },
+         INVALID "Cannot update attribute p. This attribute is part of the key"},
         {"UpdateItem",
          ONE(KEY_A "\"UpdateExpression\":\"SET z.a = :one\","
                    "\"ExpressionAttributeValues\":{\":one\":{\"S\":\"1\"}}"),
          "ValidationException: The document path provided in the update expression is invalid for"
-         " update"                                                                                      },
+         " update"},
         {"UpdateItem", ONE("\"Key\":{\"p\":{\"S\":\"bare\"}},\"ReturnValues\":\"ALL_NEW\""),
-         "{\"Attributes\":{\"p\":{\"S\":\"bare\"}}}"                                                    },
-        {"GetItem",    ONE("\"Key\":{\"p\":{\"S\":\"a\"}},\"ProjectionExpression\":\"m.k, gone\""),
-         "{\"Item\":{\"m\":{\"M\":{\"k\":{\"N\":\"2\"}}}}}"                                             },
+         "{\"Attributes\":{\"p\":{\"S\":\"bare\"}}}"},
+        {"GetItem", ONE("\"Key\":{\"p\":{\"S\":\"a\"}},\"ProjectionExpression\":\"m.k, gone\""),
+         "{\"Item\":{\"m\":{\"M\":{\"k\":{\"N\":\"2\"}}}}}"},
     };
 
     make_tables(*state);
@@ -504,20 +503,22 @@ static void keys_have_no_parts(void **state)
     "ValidationException: Key attributes must be scalars; list random access '[]' and map lookup"  \
     " '.' are not allowed: Key: " key
     static const struct step steps[] = {
-        {"UpdateItem",   ONE(KEY_A "\"UpdateExpression\":\"REMOVE p.x\""),                         NO_PARTS("p")},
-        {"GetItem",      ONE(KEY_A "\"ProjectionExpression\":\"a, p[0]\""),                        NO_PARTS("p")},
+        {"UpdateItem", ONE(KEY_A "\"UpdateExpression\":\"REMOVE p.x\""), NO_PARTS("p")},
+        {"GetItem", ONE(KEY_A "\"ProjectionExpression\":\"a, p[0]\""), NO_PARTS("p")},
         {"BatchGetItem",
          "{\"RequestItems\":{\"One\":{\"Keys\":[{\"p\":{\"S\":\"a\"}}],"
-         "\"ProjectionExpression\":\"p.x\"}}}",                                                    NO_PARTS("p")},
+         "\"ProjectionExpression\":\"p.x\"}}}",
+         NO_PARTS("p")},
         {"Query",
          "{\"TableName\":\"Two\",\"KeyConditionExpression\":\"p = :p\","
-         "\"ExpressionAttributeValues\":{\":p\":{\"S\":\"a\"}},\"ProjectionExpression\":\"s.x\"}", NO_PARTS("s")},
-        {"Scan",         "{\"TableName\":\"Two\",\"FilterExpression\":\"attribute_exists(s.x)\"}",
-         NO_PARTS("s")                                                                                          },
+         "\"ExpressionAttributeValues\":{\":p\":{\"S\":\"a\"}},\"ProjectionExpression\":\"s.x\"}",
+         NO_PARTS("s")},
+        {"Scan", "{\"TableName\":\"Two\",\"FilterExpression\":\"attribute_exists(s.x)\"}",
+         NO_PARTS("s")},
         {"PutItem",
          ONE("\"Item\":{\"p\":{\"S\":\"b\"}},"
              "\"ConditionExpression\":\"attribute_not_exists(p.x)\""),
-         "{}"                                                                                                   },
+         "{}"},
     };
 
     make_tables(*state);
@@ -583,46 +584,46 @@ static void queries_follow_the_table(void **state)
     static const struct {
         const char *request, *wanted;
     } cases[] = {
-        {QUERY("p = :p",                                                             "",              ""), "-5 -1.5 0 3 20 100"},
-        {QUERY("p = :p",                                                      "",                                                                     ",\"ScanIndexForward\":false"), "100 20 3 0 -1.5 -5"},
-        {QUERY("p = :p AND s = :a",                   V("a","3"), ""), "3"},
-        {QUERY("s > :a AND p = :p",                                                                          V("a",                                                                 "0"), ""), "3 20 100"},
-        {QUERY("p = :p AND :a >= s",                                                                      V("a",                                                                                                                                                   "0"), ""), "-5 -1.5 0"},
-        {QUERY("p = :p AND s BETWEEN :a AND :b",                                                                          V("a",                                                                 "-2") V("b", "20"), ""), "-1.5 0 3 20"},
-        {QUERY("p = :p",                                                                      "",                  ",\"Limit\":2"), "-5 -1.5 | -1.5"},
-        {QUERY("p = :p",                                                                          "",                                                                ",\"Limit\":2" START("-1.5")), "0 3 | 3"},
-        {QUERY("p = :p",                                                                      "",",\"Limit\":6"), "-5 -1.5 0 3 20 100 | 100"},
-        {QUERY("p = :p",                                                                          "",                                                    START("100")), ""},
-        {QUERY("p = :p",                                                               "",         START("50") ",\"ScanIndexForward\":false"), "20 3 0 -1.5 -5"},
-        {QUERY("p = :p",                                                             V("i",                                                                            "4"), ",\"FilterExpression\":\"i >= :i\",\"Limit\":5"), "20 | 20"},
-        {QUERY("p = :p OR p = :p",   "",""),
+        {QUERY("p = :p", "", ""), "-5 -1.5 0 3 20 100"},
+        {QUERY("p = :p", "", ",\"ScanIndexForward\":false"), "100 20 3 0 -1.5 -5"},
+        {QUERY("p = :p AND s = :a", V("a", "3"), ""), "3"},
+        {QUERY("s > :a AND p = :p", V("a", "0"), ""), "3 20 100"},
+        {QUERY("p = :p AND :a >= s", V("a", "0"), ""), "-5 -1.5 0"},
+        {QUERY("p = :p AND s BETWEEN :a AND :b", V("a", "-2") V("b", "20"), ""), "-1.5 0 3 20"},
+        {QUERY("p = :p", "", ",\"Limit\":2"), "-5 -1.5 | -1.5"},
+        {QUERY("p = :p", "", ",\"Limit\":2" START("-1.5")), "0 3 | 3"},
+        {QUERY("p = :p", "", ",\"Limit\":6"), "-5 -1.5 0 3 20 100 | 100"},
+        {QUERY("p = :p", "", START("100")), ""},
+        {QUERY("p = :p", "", START("50") ",\"ScanIndexForward\":false"), "20 3 0 -1.5 -5"},
+        {QUERY("p = :p", V("i", "4"), ",\"FilterExpression\":\"i >= :i\",\"Limit\":5"), "20 | 20"},
+        {QUERY("p = :p OR p = :p", "", ""),
          "ValidationException: Invalid operator used in KeyConditionExpression: OR"},
-        {QUERY("p > :p",                                                                          "",                                                                            ""), "ValidationException: Query key condition not supported"},
-        {QUERY("s = :p",                                             "",""),
+        {QUERY("p > :p", "", ""), "ValidationException: Query key condition not supported"},
+        {QUERY("s = :p", "", ""),
          "ValidationException: Query condition missed key schema element: p"},
-        {QUERY("p = :p AND s = :p",                                                             "",     ""),
+        {QUERY("p = :p AND s = :p", "", ""),
          INVALID "Condition parameter type does not match schema type"},
-        {QUERY("p = :p AND begins_with(s, :a)",                                                V("a",                                                               "1"), ""),
+        {QUERY("p = :p AND begins_with(s, :a)", V("a", "1"), ""),
          "ValidationException: Invalid KeyConditionExpression: Incorrect operand type for operator"
          " or function; operator or function: begins_with, operand type: N"},
-        {QUERY("p = :p",V("i","4"), ",\"FilterExpression\":\"s > :i\""),
+        {QUERY("p = :p", V("i", "4"), ",\"FilterExpression\":\"s > :i\""),
          "ValidationException: Filter Expression can only contain non-primary key attributes:"
          " Primary key attribute: s"},
-        {QUERY("p = :p",                                                                          "",                                                                            ",\"ExclusiveStartKey\":{\"p\":{\"S\":\"y\"},\"s\":{\"N\":\"1\"}}"),
+        {QUERY("p = :p", "", ",\"ExclusiveStartKey\":{\"p\":{\"S\":\"y\"},\"s\":{\"N\":\"1\"}}"),
          "ValidationException: The provided starting key is outside query boundaries based on"
          " provided conditions"},
-        {QUERY("p = :p",                                "",                       ",\"ExclusiveStartKey\":{\"p\":{\"S\":\"x\"}}"),
+        {QUERY("p = :p", "", ",\"ExclusiveStartKey\":{\"p\":{\"S\":\"x\"}}"),
          "ValidationException: The provided starting key is invalid"},
-        {QUERY("p = :p AND s > :a",                                                             V("a",           "0"), START("-1.5")),
+        {QUERY("p = :p AND s > :a", V("a", "0"), START("-1.5")),
          "ValidationException: The provided starting key does not match the range key predicate"},
-        {QUERY("p = :p",                          "",                                ",\"IndexName\":\"idx\""),
+        {QUERY("p = :p", "", ",\"IndexName\":\"idx\""),
          "ValidationException: The table does not have the specified index: idx"},
-        {QUERY("p = :p",                                                   "",                                                              ",\"Select\":\"SPECIFIC_ATTRIBUTES\""),
+        {QUERY("p = :p", "", ",\"Select\":\"SPECIFIC_ATTRIBUTES\""),
          "ValidationException: 1 validation error detected: Must specify the AttributesToGet or"
          " ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"},
         {"{\"TableName\":\"Two\"}",
          "ValidationException: Either the KeyConditions or KeyConditionExpression parameter must be"
-         " specified in the request."               },
+         " specified in the request."},
     };
     struct daemon *daemon = *state;
 
@@ -735,23 +736,27 @@ static void batches_write_and_read(void **state)
 #define PUT(table, key) "{\"PutRequest\":{\"Item\":{\"p\":{\"S\":\"" key "\"}}}}"
     static const struct step steps[] = {
         {"BatchWriteItem",
-         "{\"RequestItems\":{\"One\":[" PUT("One",                                                                   "a") "," PUT(
-             "One",                                                  "b") "]},"
-                         "\"ReturnConsumedCapacity\":\"TOTAL\"}", "{\"UnprocessedItems\":{},\"ConsumedCapacity\":[{\"TableName\":\"One\","
+         "{\"RequestItems\":{\"One\":[" PUT("One", "a") "," PUT(
+             "One", "b") "]},"
+                         "\"ReturnConsumedCapacity\":\"TOTAL\"}",
+         "{\"UnprocessedItems\":{},\"ConsumedCapacity\":[{\"TableName\":\"One\","
          "\"CapacityUnits\":2.0}]}"},
         {"BatchWriteItem",
-         "{\"RequestItems\":{\"One\":[" PUT("One",                                                                      "c") ",{\"DeleteRequest\":{\"Key\":{\"p\":"
-                                                        "{\"S\":\"a\"}}}}]}}",                                                       "{\"UnprocessedItems\":{}}"},
-        {"BatchWriteItem", "{\"RequestItems\":{\"One\":[" PUT("One", "c") "," PUT("One","c") "]}}",
+         "{\"RequestItems\":{\"One\":[" PUT("One", "c") ",{\"DeleteRequest\":{\"Key\":{\"p\":"
+                                                        "{\"S\":\"a\"}}}}]}}",
+         "{\"UnprocessedItems\":{}}"},
+        {"BatchWriteItem", "{\"RequestItems\":{\"One\":[" PUT("One", "c") "," PUT("One", "c") "]}}",
          "ValidationException: Provided list of item keys contains duplicates"},
-        {"BatchWriteItem",                                     "{\"RequestItems\":{\"None\":[" PUT("None",                                              "c") "]}}",
+        {"BatchWriteItem", "{\"RequestItems\":{\"None\":[" PUT("None", "c") "]}}",
          "ResourceNotFoundException: Requested resource not found"},
         {"BatchGetItem",
          "{\"RequestItems\":{\"One\":{\"Keys\":[{\"p\":{\"S\":\"a\"}},{\"p\":{\"S\":\"b\"}},"
-         "{\"p\":{\"S\":\"c\"}}]}}}",                                                                                         "{\"Responses\":{\"One\":[{\"p\":{\"S\":\"b\"}},{\"p\":{\"S\":\"c\"}}]},"
-         "\"UnprocessedKeys\":{}}"          },
+         "{\"p\":{\"S\":\"c\"}}]}}}",
+         "{\"Responses\":{\"One\":[{\"p\":{\"S\":\"b\"}},{\"p\":{\"S\":\"c\"}}]},"
+         "\"UnprocessedKeys\":{}}"},
         {"BatchGetItem",
-         "{\"RequestItems\":{\"One\":{\"Keys\":[{\"p\":{\"S\":\"a\"}},{\"p\":{\"S\":\"a\"}}]}}}",                                                "ValidationException: Provided list of item keys contains duplicates"                                  },
+         "{\"RequestItems\":{\"One\":{\"Keys\":[{\"p\":{\"S\":\"a\"}},{\"p\":{\"S\":\"a\"}}]}}}",
+         "ValidationException: Provided list of item keys contains duplicates"},
     };
 
     make_tables(*state);
@@ -771,17 +776,17 @@ static void transactions_are_all_or_nothing(void **state)
     "TransactionCanceledException: Transaction cancelled, please refer cancellation reasons for"   \
     " specific reasons "
     static const struct step steps[] = {
-        {"TransactWriteItems",                                                                      ITEMS(PUT_ITEM("a",                  IF_NEW) "," PUT_ITEM("b", "")), "{}"},
-        {"TransactWriteItems",                                                                                     ITEMS(PUT_ITEM("c",                                                                                                                        "") "," PUT_ITEM("a",                                                                                                                             IF_NEW)),
+        {"TransactWriteItems", ITEMS(PUT_ITEM("a", IF_NEW) "," PUT_ITEM("b", "")), "{}"},
+        {"TransactWriteItems", ITEMS(PUT_ITEM("c", "") "," PUT_ITEM("a", IF_NEW)),
          CANCELLED "[None, ConditionalCheckFailed] \"CancellationReasons\":[{\"Code\":\"None\"},"
                    "{\"Code\":\"ConditionalCheckFailed\",\"Message\":\"The conditional request"
                    " failed\",\"Item\":{\"p\":{\"S\":\"a\"}}}]"},
-        {"TransactGetItems",                                                                     ITEMS(GET_ITEM("a") "," GET_ITEM("c")),
-         "{\"Responses\":[{\"Item\":{\"p\":{\"S\":\"a\"}}},{}]}"                                                                                                  },
-        {"TransactWriteItems",                                                                        ITEMS(PUT_ITEM("d", "") "," PUT_ITEM("d",                                                                                                  "")),
+        {"TransactGetItems", ITEMS(GET_ITEM("a") "," GET_ITEM("c")),
+         "{\"Responses\":[{\"Item\":{\"p\":{\"S\":\"a\"}}},{}]}"},
+        {"TransactWriteItems", ITEMS(PUT_ITEM("d", "") "," PUT_ITEM("d", "")),
          "ValidationException: Transaction request cannot include multiple operations on one item"},
         {"TransactWriteItems",
-         ITEMS(PUT_ITEM("e",                "") ",{\"Update\":{\"TableName\":\"One\",\"Key\":{\"p\":{\"S\":"
+         ITEMS(PUT_ITEM("e", "") ",{\"Update\":{\"TableName\":\"One\",\"Key\":{\"p\":{\"S\":"
                                  "\"a\"}},\"UpdateExpression\":\"SET x = y\"}}"),
          CANCELLED "[None, ValidationError] \"CancellationReasons\":[{\"Code\":\"None\"},"
                    "{\"Code\":\"ValidationError\",\"Message\":\"The provided expression refers to"
@@ -790,11 +795,11 @@ static void transactions_are_all_or_nothing(void **state)
          ITEMS("{\"ConditionCheck\":{\"TableName\":\"One\",\"Key\":{\"p\":{\"S\":\"b\"}},"
                "\"ConditionExpression\":\"attribute_exists(p)\"}},{\"Delete\":{\"TableName\":"
                "\"One\",\"Key\":{\"p\":{\"S\":\"a\"}}}}"),
-         "{}"                                        },
-        {"TransactGetItems",          ITEMS(GET_ITEM("a") "," GET_ITEM("b") "," GET_ITEM("e")),
-         "{\"Responses\":[{},{\"Item\":{\"p\":{\"S\":\"b\"}}},{}]}"                                                                                         },
-        {"TransactWriteItems",                                          ITEMS("{}"),
-         "ValidationException: TransactItems can only contain one of Check, Put, Update or Delete"                                                                                                          },
+         "{}"},
+        {"TransactGetItems", ITEMS(GET_ITEM("a") "," GET_ITEM("b") "," GET_ITEM("e")),
+         "{\"Responses\":[{},{\"Item\":{\"p\":{\"S\":\"b\"}}},{}]}"},
+        {"TransactWriteItems", ITEMS("{}"),
+         "ValidationException: TransactItems can only contain one of Check, Put, Update or Delete"},
     };
 
     make_tables(*state);
@@ -813,14 +818,14 @@ static void a_token_makes_repeating_harmless(void **state)
             "{\"Item\":{\"p\":{\"S\":\"n\"},\"n\":{\"N\":\"" n "\"}}}"                             \
     }
     static const struct step steps[] = {
-        {"TransactWriteItems", ADD_ONE("t1", "1"), "{}" },
-        {"TransactWriteItems", ADD_ONE("t1", "1"), "{}" },
+        {"TransactWriteItems", ADD_ONE("t1", "1"), "{}"},
+        {"TransactWriteItems", ADD_ONE("t1", "1"), "{}"},
         GET_N("1"),
         {"TransactWriteItems", ADD_ONE("t1", "2"),
          "IdempotentParameterMismatchException: The request uses the same client token as a"
          " previous, but non-identical request. Do not reuse a client token with different"
          " requests, unless the requests are identical."},
-        {"TransactWriteItems", ADD_ONE("t2", "1"), "{}" },
+        {"TransactWriteItems", ADD_ONE("t2", "1"), "{}"},
         GET_N("2"),
     };
     static const struct step restarted[] = {
@@ -855,19 +860,21 @@ static void tables_carry_tags(void **state)
     static const struct step steps[] = {
         {"TagResource",
          "{" ARN ",\"Tags\":[{\"Key\":\"a\",\"Value\":\"1\"},"
-         "{\"Key\":\"b\",\"Value\":\"2\"}]}",                                      NULL                                                                 },
-        {"UntagResource",             "{" ARN ",\"TagKeys\":[\"a\"]}",             NULL                                                                 },
-        {"ListTagsOfResource",        "{" ARN "}",                                 "{\"Tags\":[{\"Key\":\"b\",\"Value\":\"2\"}]}"                       },
-        {"TagResource",               "{" ARN ",\"Tags\":[]}",
-         "ValidationException: Atleast one Tag needs to be provided as Input."                                                                          },
+         "{\"Key\":\"b\",\"Value\":\"2\"}]}",
+         NULL},
+        {"UntagResource", "{" ARN ",\"TagKeys\":[\"a\"]}", NULL},
+        {"ListTagsOfResource", "{" ARN "}", "{\"Tags\":[{\"Key\":\"b\",\"Value\":\"2\"}]}"},
+        {"TagResource", "{" ARN ",\"Tags\":[]}",
+         "ValidationException: Atleast one Tag needs to be provided as Input."},
         {"ListTagsOfResource",
-         "{\"ResourceArn\":\"arn:aws:dynamodb:us-east-2:000000000000:table/No\"}", "ResourceNotFoundException: Requested resource not found: ResourcArn:"
+         "{\"ResourceArn\":\"arn:aws:dynamodb:us-east-2:000000000000:table/No\"}",
+         "ResourceNotFoundException: Requested resource not found: ResourcArn:"
          " arn:aws:dynamodb:us-east-2:000000000000:table/No not found"},
-        {"DescribeTimeToLive",        "{\"TableName\":\"One\"}",
-         "{\"TimeToLiveDescription\":{\"TimeToLiveStatus\":\"DISABLED\"}}"                                                                              },
+        {"DescribeTimeToLive", "{\"TableName\":\"One\"}",
+         "{\"TimeToLiveDescription\":{\"TimeToLiveStatus\":\"DISABLED\"}}"},
         {"DescribeContinuousBackups", "{\"TableName\":\"One\"}",
          "{\"ContinuousBackupsDescription\":{\"ContinuousBackupsStatus\":\"ENABLED\","
-         "\"PointInTimeRecoveryDescription\":{\"PointInTimeRecoveryStatus\":\"DISABLED\"}}}"                                                            },
+         "\"PointInTimeRecoveryDescription\":{\"PointInTimeRecoveryStatus\":\"DISABLED\"}}}"},
     };
 
     make_tables(*state);

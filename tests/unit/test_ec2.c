@@ -25,14 +25,12 @@ static int setup(void **state)
     plane->control.options = (struct control_options){
         .region = "us-east-2", .account = "000000000000", .time_scale = 1, .vcpu_share = 0.25};
     muster_clock_start(&plane->control.clock, 1000000, 1);
-    plane->ctx = (struct ctx){
-        .arena = &plane->arena,
-        .control = &plane->control,
-        .changes = &plane->changes,
-        .caller = {.kind = CALLER_ROOT, .arn = ""},
-        .now_ms = 1000000,
-        .wall_ms = 2000000
-    };
+    plane->ctx = (struct ctx){.arena = &plane->arena,
+                              .control = &plane->control,
+                              .changes = &plane->changes,
+                              .caller = {.kind = CALLER_ROOT, .arn = ""},
+                              .now_ms = 1000000,
+                              .wall_ms = 2000000};
     ec2_service.open(&plane->control, NULL);
     vpc_make_default(&plane->ctx);
     images_make_stock(&plane->ctx);
@@ -210,13 +208,13 @@ static void test_launches_that_are_refused(void **state)
         int member;
         const char *value, *code;
     } rows[] = {
-        {"no such type",      M_InstanceType,     "x9.huge",               "InvalidParameterValue"   },
-        {"no such image",     M_ImageId,          "ami-00000000000000000", "InvalidAMIID.NotFound"   },
-        {"no image id",       M_ImageId,          "debian",                "InvalidAMIID.Malformed"  },
-        {"no such key",       M_KeyName,          "none",                  "InvalidKeyPair.NotFound" },
-        {"no such subnet",    M_SubnetId,         "subnet-00000000",       "InvalidSubnetID.NotFound"},
-        {"no base64",         M_UserData,         "###",                   "InvalidParameterValue"   },
-        {"a foreign address", M_PrivateIpAddress, "10.9.9.9",              "InvalidParameterValue"   },
+        {"no such type", M_InstanceType, "x9.huge", "InvalidParameterValue"},
+        {"no such image", M_ImageId, "ami-00000000000000000", "InvalidAMIID.NotFound"},
+        {"no image id", M_ImageId, "debian", "InvalidAMIID.Malformed"},
+        {"no such key", M_KeyName, "none", "InvalidKeyPair.NotFound"},
+        {"no such subnet", M_SubnetId, "subnet-00000000", "InvalidSubnetID.NotFound"},
+        {"no base64", M_UserData, "###", "InvalidParameterValue"},
+        {"a foreign address", M_PrivateIpAddress, "10.9.9.9", "InvalidParameterValue"},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -299,16 +297,16 @@ static void test_filters(void **state)
         const char *says, *name, *value;
         int64_t found;
     } rows[] = {
-        {"by state",               "instance-state-name", "pending",  2},
-        {"by another",             "instance-state-name", "running",  0},
-        {"with a star",            "instance-state-name", "pend*",    2},
-        {"with a question mark",   "instance-type",       "t2.micr?", 2},
-        {"case matters",           "instance-type",       "T2.micro", 0},
-        {"by a tag's value",       "tag:Name",            "web",      1},
-        {"by another value",       "tag:Name",            "db",       0},
-        {"by a key that is there", "tag-key",             "Name",     1},
-        {"by code",                "instance-state-code", "0",        2},
-        {"no public address",      "ip-address",          "127.64.*", 2},
+        {"by state", "instance-state-name", "pending", 2},
+        {"by another", "instance-state-name", "running", 0},
+        {"with a star", "instance-state-name", "pend*", 2},
+        {"with a question mark", "instance-type", "t2.micr?", 2},
+        {"case matters", "instance-type", "T2.micro", 0},
+        {"by a tag's value", "tag:Name", "web", 1},
+        {"by another value", "tag:Name", "db", 0},
+        {"by a key that is there", "tag-key", "Name", 1},
+        {"by code", "instance-state-code", "0", 2},
+        {"no public address", "ip-address", "127.64.*", 2},
     };
 
     put_tag(tagged, "instance", "Name", "web");
@@ -444,23 +442,23 @@ static void test_metadata_paths(void **state)
         int status;
         const char *body; /* NULL: whatever. */
     } rows[] = {
-        {"/latest/",                                    200, "dynamic/\nmeta-data/\nuser-data"},
-        {"/latest",                                     200, "dynamic/\nmeta-data/\nuser-data"},
-        {"/latest/user-data",                           200, "#!/bin/sh\n"                    },
-        {"/latest/meta-data/instance-type",             200, "t2.micro"                       },
-        {"/2009-04-04/meta-data/instance-type",         200, "t2.micro"                       },
-        {"/latest/meta-data/placement",                 200, "availability-zone\nregion"      },
-        {"/latest/meta-data/placement/region",          200, "us-east-2"                      },
-        {"/latest/meta-data/public-keys/",              200, "0=my key"                       },
-        {"/latest/meta-data/public-keys/0/",            200, "openssh-key"                    },
-        {"/latest/meta-data/public-keys/0/openssh-key", 200, "ssh-ed25519 AAAA my key"        },
-        {"/latest/meta-data/tags/instance",             200, "Name"                           },
-        {"/latest/meta-data/tags/instance/Name",        200, "web"                            },
-        {"/latest/meta-data/iam/",                      404, NULL                             },
-        {"/latest/meta-data/nothing",                   404, NULL                             },
-        {"/1999-01-01/meta-data/instance-id",           404, NULL                             },
-        {"/latest/dynamic/instance-identity/document",  200, NULL                             },
-        {"/",                                           200, NULL                             },
+        {"/latest/", 200, "dynamic/\nmeta-data/\nuser-data"},
+        {"/latest", 200, "dynamic/\nmeta-data/\nuser-data"},
+        {"/latest/user-data", 200, "#!/bin/sh\n"},
+        {"/latest/meta-data/instance-type", 200, "t2.micro"},
+        {"/2009-04-04/meta-data/instance-type", 200, "t2.micro"},
+        {"/latest/meta-data/placement", 200, "availability-zone\nregion"},
+        {"/latest/meta-data/placement/region", 200, "us-east-2"},
+        {"/latest/meta-data/public-keys/", 200, "0=my key"},
+        {"/latest/meta-data/public-keys/0/", 200, "openssh-key"},
+        {"/latest/meta-data/public-keys/0/openssh-key", 200, "ssh-ed25519 AAAA my key"},
+        {"/latest/meta-data/tags/instance", 200, "Name"},
+        {"/latest/meta-data/tags/instance/Name", 200, "web"},
+        {"/latest/meta-data/iam/", 404, NULL},
+        {"/latest/meta-data/nothing", 404, NULL},
+        {"/1999-01-01/meta-data/instance-id", 404, NULL},
+        {"/latest/dynamic/instance-identity/document", 200, NULL},
+        {"/", 200, NULL},
     };
 
     doc_set_z(in, M_UserData, "IyEvYmluL3NoCg==");

@@ -7,19 +7,19 @@ static const struct {
     int rc;
     int32_t yes, no;
 } matchers[] = {
-    {"one code",                   "200",         0,           200, 201},
-    {"a list",                     "200,202",     0,           202, 201},
-    {"a range",                    "200-299",     0,           299, 300},
-    {"both",                       "200,300-310", 0,           310, 311},
-    {"nothing",                    "",            ERR_INVALID, 0,   0  },
-    {"a word",                     "ok",          ERR_INVALID, 0,   0  },
-    {"a code below 200",           "100",         ERR_INVALID, 0,   0  },
-    {"a code above 499",           "200-500",     ERR_INVALID, 0,   0  },
-    {"a range the wrong way",      "299-200",     ERR_INVALID, 0,   0  },
-    {"an empty element",           "200,,201",    ERR_INVALID, 0,   0  },
-    {"blanks",                     "200, 201",    ERR_INVALID, 0,   0  },
-    {"half a range",               "200-",        ERR_INVALID, 0,   0  },
-    {"a range without a beginning", "-200",       ERR_INVALID, 0,   0  },
+    {"one code", "200", 0, 200, 201},
+    {"a list", "200,202", 0, 202, 201},
+    {"a range", "200-299", 0, 299, 300},
+    {"both", "200,300-310", 0, 310, 311},
+    {"nothing", "", ERR_INVALID, 0, 0},
+    {"a word", "ok", ERR_INVALID, 0, 0},
+    {"a code below 200", "100", ERR_INVALID, 0, 0},
+    {"a code above 499", "200-500", ERR_INVALID, 0, 0},
+    {"a range the wrong way", "299-200", ERR_INVALID, 0, 0},
+    {"an empty element", "200,,201", ERR_INVALID, 0, 0},
+    {"blanks", "200, 201", ERR_INVALID, 0, 0},
+    {"half a range", "200-", ERR_INVALID, 0, 0},
+    {"a range without a beginning", "-200", ERR_INVALID, 0, 0},
 };
 
 static void matchers_are_lists_of_codes_and_ranges(void **state)

@@ -525,25 +525,32 @@ static void requests_are_refused_in_awss_words(void **state)
     } cases[] = {
         {"above",
          {.kind = EVENT_SET_DESIRED, .desired = 9},
-         "ValidationError",           "New SetDesiredCapacity value 9 is above max value 4 for the AutoScalingGroup."},
+         "ValidationError",
+         "New SetDesiredCapacity value 9 is above max value 4 for the AutoScalingGroup."},
         {"below",
          {.kind = EVENT_SET_DESIRED, .desired = 0},
-         "ValidationError",           "New SetDesiredCapacity value 0 is below min value 1 for the AutoScalingGroup."},
+         "ValidationError",
+         "New SetDesiredCapacity value 0 is below min value 1 for the AutoScalingGroup."},
         {"update",
          {.kind = EVENT_UPDATE_SIZES, .min = -1, .max = -1, .desired = 9},
-         "ValidationError",           "Desired capacity:9 must be between the specified min size:1 and max size:4"   },
+         "ValidationError",
+         "Desired capacity:9 must be between the specified min size:1 and max size:4"},
         {"limits",
          {.kind = EVENT_UPDATE_SIZES, .min = 5, .max = -1, .desired = -1},
-         "ValidationError",           "Max bound, 4, must be greater than or equal to min bound, 5"                  },
+         "ValidationError",
+         "Max bound, 4, must be greater than or equal to min bound, 5"},
         {"cooldown",
          {.kind = EVENT_SET_DESIRED, .desired = 3, .honor_cooldown = true},
-         "ScalingActivityInProgress", "Scaling activity activity-2 is in progress and blocks this action"            },
+         "ScalingActivityInProgress",
+         "Scaling activity activity-2 is in progress and blocks this action"},
         {"policy",
          {.kind = EVENT_EXECUTE_POLICY, .policy = "up", .honor_cooldown = true},
-         "ScalingActivityInProgress", "Scaling activity activity-2 is in progress and blocks this action"            },
+         "ScalingActivityInProgress",
+         "Scaling activity activity-2 is in progress and blocks this action"},
         {"protection",
          {.kind = EVENT_SET_PROTECTION, .instance = "i-9"},
-         "ValidationError",           "The instance i-9 is not part of Auto Scaling group web."                      },
+         "ValidationError",
+         "The instance i-9 is not part of Auto Scaling group web."},
     };
     struct fake *fake = *state;
 
@@ -572,9 +579,9 @@ static void limits_pull_desired_along(void **state)
         int32_t min, max, desired, to;
     } cases[] = {
         {"a new minimum", 3, -1, -1, 3},
-        {"a new maximum", 0, 1,  -1, 1},
-        {"all three",     0, 9,  4,  4},
-        {"nothing pulls", 1, 8,  -1, 4},
+        {"a new maximum", 0, 1, -1, 1},
+        {"all three", 0, 9, 4, 4},
+        {"nothing pulls", 1, 8, -1, 4},
     };
     struct fake *fake = *state;
 

@@ -42,10 +42,7 @@ static void on_request(void *data, struct http_request *request)
         text.bytes = 100000;
         http_respond(request, 200, NULL, buf_slice(&text));
     } else if (slice_equal_z(request->path, "/moved")) {
-        static const struct http_header headers[] = {
-            {"Location", "/echo"},
-            {NULL,       NULL   }
-        };
+        static const struct http_header headers[] = {{"Location", "/echo"}, {NULL, NULL}};
 
         http_respond(request, 302, headers, SLICE_EMPTY);
     } else {
@@ -100,10 +97,7 @@ static int close_world(void **state)
 static struct http_call *start(struct world *world, const char *method, const char *path,
                                const char *body, struct outcome *outcome)
 {
-    static const struct http_header headers[] = {
-        {"X-Word", "hello"},
-        {NULL,     NULL   }
-    };
+    static const struct http_header headers[] = {{"X-Word", "hello"}, {NULL, NULL}};
     struct buf url = {0};
     struct http_call *call;
 
@@ -133,12 +127,12 @@ static void requests_arrive_as_they_were_made(void **state)
         const char *says, *method, *path, *body, *answer;
         int status, code;
     } cases[] = {
-        {"a GET",                                 "GET",  "/echo",  "",    "GET /echo hello ",  200, 0            },
-        {"a POST with a body",                    "POST", "/a",     "b c", "POST /a hello b c", 200, 0            },
-        {"a PUT without one",                     "PUT",  "/a",     "",    "PUT /a hello ",     200, 0            },
-        {"a GET after a POST on the same handle", "GET",  "/echo",  "",    "GET /echo hello ",  200, 0            },
-        {"a redirect is an answer",               "GET",  "/moved", "",    "",                  302, 0            },
-        {"an answer that is too large",           "GET",  "/big",   "",    "",                  0,   ERR_TOO_LARGE},
+        {"a GET", "GET", "/echo", "", "GET /echo hello ", 200, 0},
+        {"a POST with a body", "POST", "/a", "b c", "POST /a hello b c", 200, 0},
+        {"a PUT without one", "PUT", "/a", "", "PUT /a hello ", 200, 0},
+        {"a GET after a POST on the same handle", "GET", "/echo", "", "GET /echo hello ", 200, 0},
+        {"a redirect is an answer", "GET", "/moved", "", "", 302, 0},
+        {"an answer that is too large", "GET", "/big", "", "", 0, ERR_TOO_LARGE},
     };
     struct world *world = *state;
 
@@ -264,8 +258,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_late_answer_is_a_timeout, open_world, close_world),
         cmocka_unit_test_setup_teardown(a_cancelled_call_calls_nobody, open_world, close_world),
         cmocka_unit_test_setup_teardown(nobody_there_is_unavailable, open_world, close_world),
-        cmocka_unit_test_setup_teardown(
-            a_connect_that_hangs_is_a_timeout_and_the_next_call_goes_on, open_world, close_world),
+        cmocka_unit_test_setup_teardown(a_connect_that_hangs_is_a_timeout_and_the_next_call_goes_on,
+                                        open_world, close_world),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,12 +78,12 @@ static void each_job_sees_those_before_it_and_fails_alone(void **state)
 {
     struct store_fixture *fixture = *state;
     struct story stories[] = {
-        {.hash = "a",      .range = "",       .if_old = "",                  .value = "one"},
-        {.hash = "a",                .range = "",                       .if_old = "",                          .value = "two"},
-        {.hash = "b",  .range = "",                   .value = "lost",             .then_fail = true},
-        {.hash = "a", .range = "",.if_old = "one",.value = "three"},
-        {.hash = "b",     .range = "",                         .if_old = "",                                       .value = "kept"},
-        {.hash = "c",      .range = "",        .value = NULL},
+        {.hash = "a", .range = "", .if_old = "", .value = "one"},
+        {.hash = "a", .range = "", .if_old = "", .value = "two"},
+        {.hash = "b", .range = "", .value = "lost", .then_fail = true},
+        {.hash = "a", .range = "", .if_old = "one", .value = "three"},
+        {.hash = "b", .range = "", .if_old = "", .value = "kept"},
+        {.hash = "c", .range = "", .value = NULL},
     };
     struct arena arena = {0};
     struct buf log = {0};
@@ -117,35 +117,32 @@ static void ranges_follow_the_table(void **state)
         struct items_range range;
         const char *wanted;
     } cases[] = {
-        {"a partition",              {.hash = SLICE_LIT("p")},                                       "p.=0 p.a=1 p.ab=2 p.b=3 "           },
-        {"backwards",                {.hash = SLICE_LIT("p"), .backward = true},                     "p.b=3 p.ab=2 p.a=1 p.=0 "           },
-        {"no such partition",        {.hash = SLICE_LIT("none")},                                    ""                                   },
-        {"from",                     {.hash = SLICE_LIT("p"), .low = BOUND("a", false)},             "p.a=1 p.ab=2 p.b=3 "                },
-        {"after",                    {.hash = SLICE_LIT("p"), .low = BOUND("a", true)},              "p.ab=2 p.b=3 "                      },
-        {"to",                       {.hash = SLICE_LIT("p"), .high = BOUND("ab", false)},           "p.=0 p.a=1 p.ab=2 "                 },
-        {"before",                   {.hash = SLICE_LIT("p"), .high = BOUND("ab", true)},            "p.=0 p.a=1 "                        },
+        {"a partition", {.hash = SLICE_LIT("p")}, "p.=0 p.a=1 p.ab=2 p.b=3 "},
+        {"backwards", {.hash = SLICE_LIT("p"), .backward = true}, "p.b=3 p.ab=2 p.a=1 p.=0 "},
+        {"no such partition", {.hash = SLICE_LIT("none")}, ""},
+        {"from", {.hash = SLICE_LIT("p"), .low = BOUND("a", false)}, "p.a=1 p.ab=2 p.b=3 "},
+        {"after", {.hash = SLICE_LIT("p"), .low = BOUND("a", true)}, "p.ab=2 p.b=3 "},
+        {"to", {.hash = SLICE_LIT("p"), .high = BOUND("ab", false)}, "p.=0 p.a=1 p.ab=2 "},
+        {"before", {.hash = SLICE_LIT("p"), .high = BOUND("ab", true)}, "p.=0 p.a=1 "},
         {"between, backwards",
          {.hash = SLICE_LIT("p"),
           .low = BOUND("a", false),
           .high = BOUND("b", true),
           .backward = true},
-         "p.ab=2 p.a=1 "                                                                                                                  },
-        {"the table",                {.whole_table = true},                                          "p.=0 p.a=1 p.ab=2 p.b=3 q.=4 q.z=5 "},
+         "p.ab=2 p.a=1 "},
+        {"the table", {.whole_table = true}, "p.=0 p.a=1 p.ab=2 p.b=3 q.=4 q.z=5 "},
         {"the table after a row",
          {.whole_table = true, .has_after = true, .hash = SLICE_LIT("p"), .after = SLICE_LIT("ab")},
-         "p.b=3 q.=4 q.z=5 "                                                                                                              },
+         "p.b=3 q.=4 q.z=5 "},
         {"after a row that is gone",
          {.whole_table = true, .has_after = true, .hash = SLICE_LIT("pp"), .after = SLICE_EMPTY},
-         "q.=4 q.z=5 "                                                                                                                    },
+         "q.=4 q.z=5 "},
     };
     struct store_fixture *fixture = *state;
     struct story stories[] = {
-        {.hash = "q", .range = "z",  .value = "5"},
-        {.hash = "p", .range = "ab", .value = "2"},
-        {.hash = "p", .range = "a",  .value = "1"},
-        {.hash = "q", .range = "",   .value = "4"},
-        {.hash = "p", .range = "",   .value = "0"},
-        {.hash = "p", .range = "b",  .value = "3"},
+        {.hash = "q", .range = "z", .value = "5"}, {.hash = "p", .range = "ab", .value = "2"},
+        {.hash = "p", .range = "a", .value = "1"}, {.hash = "q", .range = "", .value = "4"},
+        {.hash = "p", .range = "", .value = "0"},  {.hash = "p", .range = "b", .value = "3"},
     };
     struct buf log = {0};
 
@@ -213,10 +210,7 @@ static void a_table_is_cleared_in_steps(void **state)
         {.hash = "a", .range = "2", .value = "yy"},
         {.hash = "b", .range = "1", .value = "zz"},
     };
-    struct clearing clearing = {
-        .job = {.run = clear_run, .done = clear_done},
-          .limit = 2
-    };
+    struct clearing clearing = {.job = {.run = clear_run, .done = clear_done}, .limit = 2};
     struct buf log = {0};
 
     submit(fixture, stories, COUNT_OF(stories), &log);

@@ -8,14 +8,8 @@
 #define MINUTE_MS 60000LL
 #define HOUR_MS (60 * MINUTE_MS)
 
-static const struct cloudwatch_dimension queue_host[] = {
-    {"Queue", "a"},
-    {"Host",  "b"}
-};
-static const struct cloudwatch_dimension host_queue[] = {
-    {"Host",  "b"},
-    {"Queue", "a"}
-};
+static const struct cloudwatch_dimension queue_host[] = {{"Queue", "a"}, {"Host", "b"}};
+static const struct cloudwatch_dimension host_queue[] = {{"Host", "b"}, {"Queue", "a"}};
 
 static void put(struct metrics *metrics, const struct cloudwatch_dimension *dimensions,
                 size_t count, const char *unit, int64_t time_ms, double value)

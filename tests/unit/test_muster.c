@@ -7,9 +7,9 @@
 #include "check.h"
 
 static const struct option_row go_options[] = {
-    {"for",   "TIME", "how long"},
-    {"quick", NULL,   "no waits"},
-    {NULL,    NULL,   NULL      },
+    {"for", "TIME", "how long"},
+    {"quick", NULL, "no waits"},
+    {NULL, NULL, NULL},
 };
 static const struct command go = {.name = "go",
                                   .words = "WHERE [WHAT]",
@@ -48,16 +48,16 @@ static void wrong_words_are_named(void **state)
     static const struct {
         const char *says, *words, *message;
     } cases[] = {
-        {"no command",                  "",               "a command is missing"               },
-        {"an unknown one",              "fly",            "there is no command 'fly'"          },
-        {"too few words",               "go",             "muster go needs WHERE [WHAT]"       },
-        {"too many words",              "go a b c",       "'c' is too much"                    },
-        {"none where none belong",      "stay here",      "'here' is too much"                 },
-        {"an unknown option",           "go a --slow",    "muster go has no option '--slow'"   },
-        {"another command's option",    "stay --quick",   "muster stay has no option '--quick'"},
-        {"a value for a switch",        "go a --quick=1", "--quick takes no value"             },
-        {"an option without its value", "go a --for",     "--for needs TIME"                   },
-        {"a short option",              "go -x",          "there is no option '-x'"            },
+        {"no command", "", "a command is missing"},
+        {"an unknown one", "fly", "there is no command 'fly'"},
+        {"too few words", "go", "muster go needs WHERE [WHAT]"},
+        {"too many words", "go a b c", "'c' is too much"},
+        {"none where none belong", "stay here", "'here' is too much"},
+        {"an unknown option", "go a --slow", "muster go has no option '--slow'"},
+        {"another command's option", "stay --quick", "muster stay has no option '--quick'"},
+        {"a value for a switch", "go a --quick=1", "--quick takes no value"},
+        {"an option without its value", "go a --for", "--for needs TIME"},
+        {"a short option", "go -x", "there is no option '-x'"},
     };
 
     (void)state;
@@ -134,26 +134,11 @@ static void durations_follow_the_table(void **state)
         const char *text;
         int64_t ms; /* -1: it is none. */
     } cases[] = {
-        {"90s",                  90000    },
-        {"6m",                   360000   },
-        {"1h30m",                5400000  },
-        {"1h5s",                 3605000  },
-        {"45",                   45000    },
-        {"168h",                 604800000},
-        {"",                     -1       },
-        {"0",                    -1       },
-        {"0s",                   -1       },
-        {"m",                    -1       },
-        {"6x",                   -1       },
-        {"6m6m",                 -1       },
-        {"5s1h",                 -1       },
-        {"1.5h",                 -1       },
-        {"-5s",                  -1       },
-        {"+5",                   -1       },
-        {" 5s",                  -1       },
-        {"5 s",                  -1       },
-        {"169h",                 -1       },
-        {"9999999999999999999s", -1       },
+        {"90s", 90000}, {"6m", 360000},      {"1h30m", 5400000}, {"1h5s", 3605000},
+        {"45", 45000},  {"168h", 604800000}, {"", -1},           {"0", -1},
+        {"0s", -1},     {"m", -1},           {"6x", -1},         {"6m6m", -1},
+        {"5s1h", -1},   {"1.5h", -1},        {"-5s", -1},        {"+5", -1},
+        {" 5s", -1},    {"5 s", -1},         {"169h", -1},       {"9999999999999999999s", -1},
     };
 
     (void)state;
@@ -172,11 +157,11 @@ static void durations_read_well(void **state)
         int64_t ms;
         const char *text;
     } cases[] = {
-        {-5,      "0 s"       },
-        {999,     "0 s"       },
-        {59999,   "59 s"      },
-        {60000,   "1 min 00 s"},
-        {245000,  "4 min 05 s"},
+        {-5, "0 s"},
+        {999, "0 s"},
+        {59999, "59 s"},
+        {60000, "1 min 00 s"},
+        {245000, "4 min 05 s"},
         {3600000, "1 h 00 min"},
         {5400000, "1 h 30 min"},
     };
@@ -221,12 +206,14 @@ static void nothing_steers_a_terminal(void **state)
         const char *given, *shown;
     } cases[] = {
         {"plain \xe2\x9c\x93 text\n\tand\r\n", "plain \xe2\x9c\x93 text\n\tand\r\n"},
-        {"\033[0;32m  OK  \033[0m done\033[m",    "  OK   done"                       },
-        {"\033]0;title\007",                      "?]0;title?"                       },
-        {"\033[2J\033[1;1H\033[12",               "?[2J?[1;1H?[12"                   },
-        {"\r\b\x7f\033",                          "????"                             },
-        {"\xc2\x9b" "31m\xc2\xa0\xc2",            "?31m\xc2\xa0\xc2"                 },
-        {"",                                       ""                                 },
+        {"\033[0;32m  OK  \033[0m done\033[m", "  OK   done"},
+        {"\033]0;title\007", "?]0;title?"},
+        {"\033[2J\033[1;1H\033[12", "?[2J?[1;1H?[12"},
+        {"\r\b\x7f\033", "????"},
+        {"\xc2\x9b"
+         "31m\xc2\xa0\xc2",
+         "?31m\xc2\xa0\xc2"},
+        {"", ""},
     };
 
     (void)state;

@@ -13,40 +13,33 @@ static struct network_rule rules[5];
 /* A VPC of two instances and a load balancer; one instance is public. */
 static void begin(void)
 {
-    vpc = (struct warden_vpc){
-        .id = "vpc-0123456789abcdef0",
-        .cidr = {0x0a000000, 16},
-        .internet = 1,
-        .group_count = 2,
-        .end_count = 3,
-        .rule_count = 5
-    };
+    vpc = (struct warden_vpc){.id = "vpc-0123456789abcdef0",
+                              .cidr = {0x0a000000, 16},
+                              .internet = 1,
+                              .group_count = 2,
+                              .end_count = 3,
+                              .rule_count = 5};
     ends[0] = (struct network_end){.address = 0x0a000005,
                                    .instance = "i-aaaaaaaa",
                                    .groups = {0},
                                    .group_count = 1,
                                    .internet = 1};
     ends[1] = (struct network_end){
-        .address = 0x0a000006, .instance = "i-bbbbbbbb", .groups = {0, 1},
-                .group_count = 2
-    };
+        .address = 0x0a000006, .instance = "i-bbbbbbbb", .groups = {0, 1}, .group_count = 2};
     ends[2] = (struct network_end){.address = 0x0a000007, .groups = {1}, .group_count = 1};
     rules[0] = (struct network_rule){
-        .group = 0, .protocol = RULE_TCP, .from_port = 22, .to_port = 22, .peer = {0, 0}
-    };
+        .group = 0, .protocol = RULE_TCP, .from_port = 22, .to_port = 22, .peer = {0, 0}};
     rules[1] = (struct network_rule){.group = 0,
                                      .protocol = RULE_TCP,
                                      .from_port = 8000,
                                      .to_port = 8099,
                                      .by_group = 1,
                                      .peer_group = 1};
-    rules[2] = (struct network_rule){
-        .group = 1,
-        .protocol = RULE_UDP,
-        .from_port = 0,
-        .to_port = 65535,
-        .peer = {0x0a000107, 24}
-    };
+    rules[2] = (struct network_rule){.group = 1,
+                                     .protocol = RULE_UDP,
+                                     .from_port = 0,
+                                     .to_port = 65535,
+                                     .peer = {0x0a000107, 24}};
     rules[3] = (struct network_rule){.group = 0, .egress = 1, .protocol = RULE_ANY};
     rules[4] = (struct network_rule){.group = 1, .protocol = RULE_ICMP};
 }
@@ -152,10 +145,7 @@ static struct site site = {.name = "abcdef", .block = 1};
 
 static void write_host(struct buf *text)
 {
-    const struct published published[] = {
-        {0x7f410802, 80, 40001},
-        {0x7f400802, 22, 40002}
-    };
+    const struct published published[] = {{0x7f410802, 80, 40001}, {0x7f400802, 22, 40002}};
 
     nft_host(text, &site, published, COUNT_OF(published));
     nft_host(text, &site, NULL, 0);

@@ -12,16 +12,16 @@ static void adjustments_follow_the_table(void **state)
         int32_t amount, magnitude_min, from;
         int64_t to;
     } cases[] = {
-        {"a change is added to what is there",     ADJUST_CHANGE,  2,    0, 3,  5 },
-        {"a change cannot go below zero",          ADJUST_CHANGE,  -9,   0, 3,  0 },
-        {"exact replaces what is there",           ADJUST_EXACT,   7,    0, 3,  7 },
-        {"12.7 drops its fraction",                ADJUST_PERCENT, 127,  0, 10, 22},
-        {"0.67 is one",                            ADJUST_PERCENT, 67,   0, 1,  2 },
-        {"-0.58 is minus one",                     ADJUST_PERCENT, -58,  0, 1,  0 },
-        {"-6.67 goes towards zero",                ADJUST_PERCENT, -667, 0, 1,  0 },
-        {"a share below one down is one down",     ADJUST_PERCENT, -10,  0, 5,  4 },
-        {"the minimum magnitude wins when larger", ADJUST_PERCENT, 25,   2, 4,  6 },
-        {"a percentage of nothing is nothing",     ADJUST_PERCENT, 50,   0, 0,  0 },
+        {"a change is added to what is there", ADJUST_CHANGE, 2, 0, 3, 5},
+        {"a change cannot go below zero", ADJUST_CHANGE, -9, 0, 3, 0},
+        {"exact replaces what is there", ADJUST_EXACT, 7, 0, 3, 7},
+        {"12.7 drops its fraction", ADJUST_PERCENT, 127, 0, 10, 22},
+        {"0.67 is one", ADJUST_PERCENT, 67, 0, 1, 2},
+        {"-0.58 is minus one", ADJUST_PERCENT, -58, 0, 1, 0},
+        {"-6.67 goes towards zero", ADJUST_PERCENT, -667, 0, 1, 0},
+        {"a share below one down is one down", ADJUST_PERCENT, -10, 0, 5, 4},
+        {"the minimum magnitude wins when larger", ADJUST_PERCENT, 25, 2, 4, 6},
+        {"a percentage of nothing is nothing", ADJUST_PERCENT, 50, 0, 0, 0},
     };
 
     (void)state;
@@ -36,10 +36,10 @@ static void adjustments_follow_the_table(void **state)
 static void steps_follow_the_table(void **state)
 {
     struct policy_step steps[] = {
-        {.has_upper = true,  .upper = -10, .amount = -2               },
-        {.has_lower = true,  .lower = -10, .has_upper = true,           .upper = 0, .amount = -1},
-        {.has_lower = true,      .lower = 0,                  .has_upper = true,                             .upper = 20, .amount = 1},
-        {.has_lower = true, .lower = 20,.amount = 3},
+        {.has_upper = true, .upper = -10, .amount = -2},
+        {.has_lower = true, .lower = -10, .has_upper = true, .upper = 0, .amount = -1},
+        {.has_lower = true, .lower = 0, .has_upper = true, .upper = 20, .amount = 1},
+        {.has_lower = true, .lower = 20, .amount = 3},
     };
     const struct policy policy = {.type = POLICY_STEP, .steps = steps, .steps_count = 4};
     static const struct {
@@ -47,13 +47,13 @@ static void steps_follow_the_table(void **state)
         double value;
         int32_t amount;
     } cases[] = {
-        {"at the threshold: the lower bound is inside",            60,   1 },
-        {"just below the upper bound",                             79.9, 1 },
-        {"above, the upper bound is outside",                      80,   3 },
-        {"far above",                                              1000, 3 },
-        {"below the threshold",                                    55,   -1},
-        {"below, the upper bound is inside and the lower outside", 50,   -2},
-        {"far below",                                              0,    -2},
+        {"at the threshold: the lower bound is inside", 60, 1},
+        {"just below the upper bound", 79.9, 1},
+        {"above, the upper bound is outside", 80, 3},
+        {"far above", 1000, 3},
+        {"below the threshold", 55, -1},
+        {"below, the upper bound is inside and the lower outside", 50, -2},
+        {"far below", 0, -2},
     };
 
     (void)state;
@@ -73,11 +73,8 @@ static void termination_policies_follow_the_table(void **state)
         int64_t launched_min;
         int64_t version;
     } instances[] = {
-        {"i-1", "a", 0,  2},
-        {"i-2", "b", 5,  1},
-        {"i-3", "a", 20, 2},
-        {"i-4", "b", 25, 2},
-        {"i-5", "a", 50, 2},
+        {"i-1", "a", 0, 2},  {"i-2", "b", 5, 1},  {"i-3", "a", 20, 2},
+        {"i-4", "b", 25, 2}, {"i-5", "a", 50, 2},
     };
     static const struct {
         const char *says;
@@ -85,14 +82,14 @@ static void termination_policies_follow_the_table(void **state)
         const char *protected_one, *victim;
         int64_t now_min;
     } cases[] = {
-        {"the zone goes before the policy; 50 minutes old before 70", TERMINATION_DEFAULT,                       "",
-         "i-3",                                                                                                                70},
-        {"the oldest of the fullest zone",                            TERMINATION_OLDEST_INSTANCE,               "",    "i-1", 70},
-        {"the newest",                                                TERMINATION_NEWEST_INSTANCE,               "",    "i-5", 70},
-        {"protected ones stay",                                       TERMINATION_NEWEST_INSTANCE,               "i-5", "i-3", 70},
-        {"closest to the next hour",                                  TERMINATION_CLOSEST_TO_NEXT_INSTANCE_HOUR, "",    "i-1", 59},
-        {"no version is older here, so the hour decides",             TERMINATION_OLDEST_LAUNCH_TEMPLATE,        "",
-         "i-1",                                                                                                                59},
+        {"the zone goes before the policy; 50 minutes old before 70", TERMINATION_DEFAULT, "",
+         "i-3", 70},
+        {"the oldest of the fullest zone", TERMINATION_OLDEST_INSTANCE, "", "i-1", 70},
+        {"the newest", TERMINATION_NEWEST_INSTANCE, "", "i-5", 70},
+        {"protected ones stay", TERMINATION_NEWEST_INSTANCE, "i-5", "i-3", 70},
+        {"closest to the next hour", TERMINATION_CLOSEST_TO_NEXT_INSTANCE_HOUR, "", "i-1", 59},
+        {"no version is older here, so the hour decides", TERMINATION_OLDEST_LAUNCH_TEMPLATE, "",
+         "i-1", 59},
     };
 
     (void)state;

@@ -148,16 +148,16 @@ static void what_does_not_fit_is_refused_and_named(void **state)
     static const struct {
         const char *says, *json, *message;
     } cases[] = {
-        {"no JSON",      "{",                                                                 "a record is not a JSON object: string or '}' expected near end of file"},
-        {"no object",    "[]",                                                                "a record is not a JSON object: another type"                           },
-        {"another type", "{\"name\":1}",                                                      "member name: has another type"                                         },
-        {"too long",     "{\"zone\":\"12345678\"}",                                           "member zone: has 8 bytes, room is for 7"                               },
-        {"too large",    "{\"desired\":2147483648}",                                          "member desired: 2147483648 is out of range"                            },
-        {"negative",     "{\"revision\":-1}",                                                 "member revision: -1 is out of range"                                   },
-        {"deep down",    "{\"name\":\"x\",\"policies\":[{\"name\":\"y\"},{\"type\":\"z\"}]}",
-         "member policies: member type: has no value 'z'"                                                                                                             },
-        {"an element",   "{\"zones\":[\"a\",2]}",                                             "member zones: element 1 has another type"                              },
-        {"a codec's",    "{\"address\":[1]}",                                                 "member address: is no address"                                         },
+        {"no JSON", "{", "a record is not a JSON object: string or '}' expected near end of file"},
+        {"no object", "[]", "a record is not a JSON object: another type"},
+        {"another type", "{\"name\":1}", "member name: has another type"},
+        {"too long", "{\"zone\":\"12345678\"}", "member zone: has 8 bytes, room is for 7"},
+        {"too large", "{\"desired\":2147483648}", "member desired: 2147483648 is out of range"},
+        {"negative", "{\"revision\":-1}", "member revision: -1 is out of range"},
+        {"deep down", "{\"name\":\"x\",\"policies\":[{\"name\":\"y\"},{\"type\":\"z\"}]}",
+         "member policies: member type: has no value 'z'"},
+        {"an element", "{\"zones\":[\"a\",2]}", "member zones: element 1 has another type"},
+        {"a codec's", "{\"address\":[1]}", "member address: is no address"},
     };
 
     (void)state;

@@ -11,18 +11,14 @@ enum { ONE = 1, OTHER, MANY, ROWS, ID };
 static const struct model_shape text = {
     .kind = DOC_TEXT, .name = "", .min = MODEL_NO_MIN, .max = MODEL_NO_MAX};
 static const struct model_shape texts = {.kind = DOC_LIST, .name = "", .element = &text};
-static const struct model_member row_members[] = {
-    {.id = ID, .name = "Id", .shape = &text}
-};
+static const struct model_member row_members[] = {{.id = ID, .name = "Id", .shape = &text}};
 static const struct model_shape row = {
     .kind = DOC_STRUCT, .name = "Row", .members = row_members, .member_count = 1};
 static const struct model_shape rows = {.kind = DOC_LIST, .name = "", .element = &row};
-static const struct model_member members[] = {
-    {.id = ONE,   .name = "One",   .shape = &text },
-    {.id = OTHER, .name = "Other", .shape = &text },
-    {.id = MANY,  .name = "Many",  .shape = &texts},
-    {.id = ROWS,  .name = "Rows",  .shape = &rows }
-};
+static const struct model_member members[] = {{.id = ONE, .name = "One", .shape = &text},
+                                              {.id = OTHER, .name = "Other", .shape = &text},
+                                              {.id = MANY, .name = "Many", .shape = &texts},
+                                              {.id = ROWS, .name = "Rows", .shape = &rows}};
 static const struct model_shape input = {
     .kind = DOC_STRUCT, .name = "In", .members = members, .member_count = COUNT_OF(members)};
 
@@ -56,29 +52,29 @@ static void each_thing_is_judged(void **state)
         const char *arn, *one, *other, *many[3], *row, *judged;
         bool denied;
     } cases[] = {
-        {.arn = "*",                              .one = "a",                  .judged = "*"                                   },
-        {.arn = "arn:{region}:{account}:t/{One}", .one = "a",                  .judged = "arn:here:1:t/a"                      },
-        {.arn = "arn:t/{One}",                    .judged = "arn:t/*"        },
-        {.arn = "arn:t/{One}",                          .one = "/a/b",       .judged = "arn:t/a/b"                                                },
-        {.arn = "arn:t/{One}",                   .one = "arn:another",     .judged = "arn:another"},
-        {.arn = "{One}",                   .one = "arn:another",     .judged = "arn:another"                                                },
-        {.arn = "arn:t/*,arn:u/{One}",                             .one = "a", .judged = "arn:t/* arn:u/a"},
-        {.arn = "arn:t/{One},arn:u/{Other}",                             .one = "a",         .judged = "arn:t/a"                                                },
-        {.arn = "arn:t/{One},arn:u/{Other}",                           .other = "b",         .judged = "arn:u/b"},
-        {.arn = "arn:t/{One},arn:u/{Other}",                    .judged = "arn:t/*"                           },
-        {.arn = "arn:t/{Many}",    .many = {"a", "b", "c"},                               .judged = "arn:t/a arn:t/b arn:t/c"                                                },
-        {.arn = "arn:t/{Many}",                                       .judged = "arn:t/*"                                             },
+        {.arn = "*", .one = "a", .judged = "*"},
+        {.arn = "arn:{region}:{account}:t/{One}", .one = "a", .judged = "arn:here:1:t/a"},
+        {.arn = "arn:t/{One}", .judged = "arn:t/*"},
+        {.arn = "arn:t/{One}", .one = "/a/b", .judged = "arn:t/a/b"},
+        {.arn = "arn:t/{One}", .one = "arn:another", .judged = "arn:another"},
+        {.arn = "{One}", .one = "arn:another", .judged = "arn:another"},
+        {.arn = "arn:t/*,arn:u/{One}", .one = "a", .judged = "arn:t/* arn:u/a"},
+        {.arn = "arn:t/{One},arn:u/{Other}", .one = "a", .judged = "arn:t/a"},
+        {.arn = "arn:t/{One},arn:u/{Other}", .other = "b", .judged = "arn:u/b"},
+        {.arn = "arn:t/{One},arn:u/{Other}", .judged = "arn:t/*"},
+        {.arn = "arn:t/{Many}", .many = {"a", "b", "c"}, .judged = "arn:t/a arn:t/b arn:t/c"},
+        {.arn = "arn:t/{Many}", .judged = "arn:t/*"},
         {.arn = "arn:t/{Many}",
          .many = {"a", "secret", "c"},
          .judged = "arn:t/a arn:t/secret",
          .denied = true},
-        {.arn = "arn:t/{Rows.Id}",                    .row = "a",                                               .judged = "arn:t/a"},
-        {.arn = "arn:{One:role}",            .one = "a",                                       .judged = "arn:role/path/a"                                                                                          },
-        {.arn = "arn:{One:role}",                                       .judged = "arn:role/path/self"                                        },
-        {.arn = "arn:t/{One:whole}",                                       .one = "a",                                            .judged = "arn:whole"                                                                             },
-        {.arn = "arn:{One:role}",                                       .one = "none",                              .judged = "arn:role/path/self"                                              },
-        {.arn = "arn:{One:role},arn:t/{Other}",                    .one = "none",                                               .other = "b",.judged = "arn:t/b"},
-        {.arn = "arn:{Rows.Id:role}",            .row = "a",                                       .judged = "arn:role/path/a"},
+        {.arn = "arn:t/{Rows.Id}", .row = "a", .judged = "arn:t/a"},
+        {.arn = "arn:{One:role}", .one = "a", .judged = "arn:role/path/a"},
+        {.arn = "arn:{One:role}", .judged = "arn:role/path/self"},
+        {.arn = "arn:t/{One:whole}", .one = "a", .judged = "arn:whole"},
+        {.arn = "arn:{One:role}", .one = "none", .judged = "arn:role/path/self"},
+        {.arn = "arn:{One:role},arn:t/{Other}", .one = "none", .other = "b", .judged = "arn:t/b"},
+        {.arn = "arn:{Rows.Id:role}", .row = "a", .judged = "arn:role/path/a"},
     };
     const struct wire_hooks hooks = {.region = "here", .authorize = note, .resource = resource};
 

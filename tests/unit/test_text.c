@@ -35,7 +35,7 @@ static void numbers_follow_the_table(void **state)
 
 static void doubles_print_as_they_were_read(void **state)
 {
-    static const char *const texts[] = {"60.0",  "0.1",  "33.333333333333336", "-0.5",
+    static const char *const texts[] = {"60.0",  "0.1", "33.333333333333336", "-0.5",
                                         "1e+20", "NaN", "Infinity",           "-Infinity"};
 
     (void)state;

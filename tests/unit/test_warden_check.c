@@ -118,12 +118,8 @@ static void simple(void **state)
         uint32_t op;
         const char *prefix;
     } rows[] = {
-        {WARDEN_REBOOT,       "i-"  },
-        {WARDEN_CONSOLE,      "i-"  },
-        {WARDEN_VPC_GONE,     "vpc-"},
-        {WARDEN_SOCKETS,      "vpc-"},
-        {WARDEN_IMAGE_GONE,   "ami-"},
-        {WARDEN_HAPROXY_GONE, "lb-" },
+        {WARDEN_REBOOT, "i-"},         {WARDEN_CONSOLE, "i-"},      {WARDEN_VPC_GONE, "vpc-"},
+        {WARDEN_SOCKETS, "vpc-"},      {WARDEN_IMAGE_GONE, "ami-"}, {WARDEN_HAPROXY_GONE, "lb-"},
         {WARDEN_HAPROXY_GONE, "pub-"},
     };
 
@@ -156,17 +152,15 @@ static void instances(void **state)
         FIELD(struct warden_instance, disk_bytes, INT64_MIN),
         FIELD(struct warden_instance, disk_bytes, INT64_MAX),
     };
-    const struct warden_instance good = {
-        .id = INSTANCE,
-        .vpc = VPC,
-        .image = "ami-0deb1a12000000000",
-        .address = 0x0a000005,
-        .subnet = {0x0a000000, 24},
-        .cpu_millicores = 500,
-        .state = WARDEN_RUNNING,
-        .memory_bytes = 1LL << 30,
-        .disk_bytes = 8LL << 30
-    };
+    const struct warden_instance good = {.id = INSTANCE,
+                                         .vpc = VPC,
+                                         .image = "ami-0deb1a12000000000",
+                                         .address = 0x0a000005,
+                                         .subnet = {0x0a000000, 24},
+                                         .cpu_millicores = 500,
+                                         .state = WARDEN_RUNNING,
+                                         .memory_bytes = 1LL << 30,
+                                         .disk_bytes = 8LL << 30};
     struct warden_instance *instance = (struct warden_instance *)(void *)message.payload;
 
     (void)state;
@@ -231,21 +225,17 @@ static void vpcs(void **state)
 
     (void)state;
     begin(WARDEN_VPC, bytes);
-    *vpc = (struct warden_vpc){
-        .id = VPC,
-        .cidr = {0x0a000000,       16              },
-        .subnets = {{0x0a000000, 24}, {0x0a000100, 24}},
-        .subnet_count = 2,
-        .internet = 1,
-        .want_listeners = 1,
-        .group_count = 2,
-        .end_count = 2,
-        .rule_count = 1
-    };
+    *vpc = (struct warden_vpc){.id = VPC,
+                               .cidr = {0x0a000000, 16},
+                               .subnets = {{0x0a000000, 24}, {0x0a000100, 24}},
+                               .subnet_count = 2,
+                               .internet = 1,
+                               .want_listeners = 1,
+                               .group_count = 2,
+                               .end_count = 2,
+                               .rule_count = 1};
     ends[0] = (struct network_end){
-        .address = 0x0a000005, .instance = INSTANCE, .groups = {0, 1},
-                .group_count = 2
-    };
+        .address = 0x0a000005, .instance = INSTANCE, .groups = {0, 1}, .group_count = 2};
     ends[1] = (struct network_end){.address = 0x0a000006};
     *rule = (struct network_rule){.group = 1,
                                   .protocol = RULE_TCP,
@@ -333,15 +323,13 @@ static void haproxies(void **state)
 
     (void)state;
     begin(WARDEN_HAPROXY, sizeof(*haproxy) + 8);
-    *haproxy = (struct warden_haproxy){
-        .id = "lb-0123456789abcdef",
-        .vpc = VPC,
-        .listeners = {{0x7f410002, 80, 0, WARDEN_FIRST_FD},
-                      {0x7f400002, 22, 0, WARDEN_FIRST_FD + 1}},
-        .listener_count = 2,
-        .source_count = 1,
-        .config_bytes = 8
-    };
+    *haproxy = (struct warden_haproxy){.id = "lb-0123456789abcdef",
+                                       .vpc = VPC,
+                                       .listeners = {{0x7f410002, 80, 0, WARDEN_FIRST_FD},
+                                                     {0x7f400002, 22, 0, WARDEN_FIRST_FD + 1}},
+                                       .listener_count = 2,
+                                       .source_count = 1,
+                                       .config_bytes = 8};
     refuse_ids(offsetof(struct warden_haproxy, id), "lb-");
     refuse_ids(offsetof(struct warden_haproxy, vpc), "vpc-");
     refuse(fields, COUNT_OF(fields), 0);

@@ -18,16 +18,16 @@ static int refuse_what_is_not_offered(const struct doc *in, struct error *err)
         int member;
         const char *name;
     } refused[] = {
-        {M_MixedInstancesPolicy,             "MixedInstancesPolicy"            },
-        {M_LaunchConfigurationName,          "LaunchConfigurationName"         },
-        {M_InstanceId,                       "InstanceId"                      },
-        {M_AvailabilityZoneIds,              "AvailabilityZoneIds"             },
-        {M_LoadBalancerNames,                "LoadBalancerNames"               },
-        {M_LifecycleHookSpecificationList,   "LifecycleHookSpecificationList"  },
-        {M_InstanceMaintenancePolicy,        "InstanceMaintenancePolicy"       },
+        {M_MixedInstancesPolicy, "MixedInstancesPolicy"},
+        {M_LaunchConfigurationName, "LaunchConfigurationName"},
+        {M_InstanceId, "InstanceId"},
+        {M_AvailabilityZoneIds, "AvailabilityZoneIds"},
+        {M_LoadBalancerNames, "LoadBalancerNames"},
+        {M_LifecycleHookSpecificationList, "LifecycleHookSpecificationList"},
+        {M_InstanceMaintenancePolicy, "InstanceMaintenancePolicy"},
         {M_AvailabilityZoneImpairmentPolicy, "AvailabilityZoneImpairmentPolicy"},
         {M_CapacityReservationSpecification, "CapacityReservationSpecification"},
-        {M_InstanceLifecyclePolicy,          "InstanceLifecyclePolicy"         },
+        {M_InstanceLifecyclePolicy, "InstanceLifecyclePolicy"},
     };
 
     for (size_t i = 0; i < COUNT_OF(refused); i++) {
@@ -213,12 +213,12 @@ static int check_numbers(const struct doc *in, struct error *err)
         const char *name;
         int64_t min, max;
     } rows[] = {
-        {M_DefaultCooldown,        "defaultCooldown",        0,  INT32_MAX},
-        {M_HealthCheckGracePeriod, "healthCheckGracePeriod", 0,  INT32_MAX},
-        {M_DefaultInstanceWarmup,  "defaultInstanceWarmup",  -1, INT32_MAX},
-        {M_MinSize,                "minSize",                0,  INT32_MAX},
-        {M_MaxSize,                "maxSize",                0,  INT32_MAX},
-        {M_DesiredCapacity,        "desiredCapacity",        0,  INT32_MAX},
+        {M_DefaultCooldown, "defaultCooldown", 0, INT32_MAX},
+        {M_HealthCheckGracePeriod, "healthCheckGracePeriod", 0, INT32_MAX},
+        {M_DefaultInstanceWarmup, "defaultInstanceWarmup", -1, INT32_MAX},
+        {M_MinSize, "minSize", 0, INT32_MAX},
+        {M_MaxSize, "maxSize", 0, INT32_MAX},
+        {M_DesiredCapacity, "desiredCapacity", 0, INT32_MAX},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -272,13 +272,13 @@ bool group_termination_policies(struct group *group)
         const char *name;
         enum termination_policy policy;
     } rows[] = {
-        {"Default",                   TERMINATION_DEFAULT                      },
-        {"OldestInstance",            TERMINATION_OLDEST_INSTANCE              },
-        {"NewestInstance",            TERMINATION_NEWEST_INSTANCE              },
-        {"OldestLaunchConfiguration", TERMINATION_OLDEST_LAUNCH_CONFIGURATION  },
-        {"OldestLaunchTemplate",      TERMINATION_OLDEST_LAUNCH_TEMPLATE       },
+        {"Default", TERMINATION_DEFAULT},
+        {"OldestInstance", TERMINATION_OLDEST_INSTANCE},
+        {"NewestInstance", TERMINATION_NEWEST_INSTANCE},
+        {"OldestLaunchConfiguration", TERMINATION_OLDEST_LAUNCH_CONFIGURATION},
+        {"OldestLaunchTemplate", TERMINATION_OLDEST_LAUNCH_TEMPLATE},
         {"ClosestToNextInstanceHour", TERMINATION_CLOSEST_TO_NEXT_INSTANCE_HOUR},
-        {"AllocationStrategy",        TERMINATION_ALLOCATION_STRATEGY          },
+        {"AllocationStrategy", TERMINATION_ALLOCATION_STRATEGY},
     };
     struct world *world = &group->world;
 

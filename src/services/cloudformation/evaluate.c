@@ -421,16 +421,11 @@ static const struct {
     const char *name;
     function_fn *run;
 } functions[] = {
-    {"Ref",           do_ref        },
-    {"Fn::GetAtt",    do_get_att    },
-    {"Fn::Sub",       do_sub        },
-    {"Fn::Join",      do_join       },
-    {"Fn::Select",    do_select     },
-    {"Fn::Split",     do_split      },
-    {"Fn::Base64",    do_base64     },
-    {"Fn::GetAZs",    do_get_azs    },
-    {"Fn::If",        do_if         },
-    {"Fn::FindInMap", do_find_in_map},
+    {"Ref", do_ref},           {"Fn::GetAtt", do_get_att},
+    {"Fn::Sub", do_sub},       {"Fn::Join", do_join},
+    {"Fn::Select", do_select}, {"Fn::Split", do_split},
+    {"Fn::Base64", do_base64}, {"Fn::GetAZs", do_get_azs},
+    {"Fn::If", do_if},         {"Fn::FindInMap", do_find_in_map},
 };
 
 static bool is_condition(const char *key)

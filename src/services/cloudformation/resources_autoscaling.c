@@ -249,7 +249,6 @@ static int alarm_delete(struct resource_call *call, struct error *err)
                          json_pack("{s:[s]}", "AlarmNames", call->physical), NULL, err);
 }
 
-/* clang-format off: it aligns what is not alike. */
 const struct resource_row resources_autoscaling[] = {
     {.type = "AWS::AutoScaling::AutoScalingGroup",
      .create = group_create,
@@ -271,4 +270,3 @@ const struct resource_row resources_autoscaling[] = {
      .tagged = true},
     {.type = NULL},
 };
-/* clang-format on */

@@ -448,7 +448,7 @@ static int group_update(struct resource_call *call, struct error *err)
         const char *property, *revoke, *authorize;
     } directions[] = {
         {"SecurityGroupIngress", "RevokeSecurityGroupIngress", "AuthorizeSecurityGroupIngress"},
-        {"SecurityGroupEgress",  "RevokeSecurityGroupEgress",  "AuthorizeSecurityGroupEgress" },
+        {"SecurityGroupEgress", "RevokeSecurityGroupEgress", "AuthorizeSecurityGroupEgress"},
     };
     int rc = retag(call, err);
 
@@ -640,7 +640,6 @@ static int retag_only(struct resource_call *call, struct error *err)
     return retag(call, err);
 }
 
-/* clang-format off: it aligns what is not alike. */
 const struct resource_row resources_ec2[] = {
     {.type = "AWS::EC2::VPC",
      .create = vpc_create,
@@ -670,10 +669,7 @@ const struct resource_row resources_ec2[] = {
      .replace = "VpcId",
      .delete = route_table_delete,
      .tagged = true},
-    {.type = "AWS::EC2::Route",
-     .create = route_create,
-     .replace = "",
-     .delete = route_delete},
+    {.type = "AWS::EC2::Route", .create = route_create, .replace = "", .delete = route_delete},
     {.type = "AWS::EC2::SubnetRouteTableAssociation",
      .create = association_create,
      .replace = "",
@@ -701,4 +697,3 @@ const struct resource_row resources_ec2[] = {
      .tagged = true},
     {.type = NULL},
 };
-/* clang-format on */

@@ -229,7 +229,6 @@ static int listener_delete(struct resource_call *call, struct error *err)
     return delete_by(call, "DeleteListener", "ListenerArn", err);
 }
 
-/* clang-format off: it aligns what is not alike. */
 const struct resource_row resources_elbv2[] = {
     {.type = "AWS::ElasticLoadBalancingV2::LoadBalancer",
      .create = balancer_create,
@@ -252,4 +251,3 @@ const struct resource_row resources_elbv2[] = {
      .tagged = true},
     {.type = NULL},
 };
-/* clang-format on */

@@ -392,7 +392,6 @@ static int resource_group_delete(struct resource_call *call, struct error *err)
                          json_pack("{s:s}", "GroupName", call->physical), NULL, err);
 }
 
-/* clang-format off: it aligns what is not alike. */
 const struct resource_row resources_other[] = {
     {.type = "AWS::DynamoDB::Table",
      .create = table_create,
@@ -421,4 +420,3 @@ const struct resource_row resources_other[] = {
      .tagged = true},
     {.type = NULL},
 };
-/* clang-format on */

@@ -291,12 +291,9 @@ static int pseudo_parameter(const struct stack *stack, const char *name, json_t 
     const struct {
         const char *name, *value;
     } pseudo[] = {
-        {"AWS::Region",    options->region },
-        {"AWS::AccountId", options->account},
-        {"AWS::StackName", stack->name     },
-        {"AWS::StackId",   stack->id       },
-        {"AWS::Partition", "aws"           },
-        {"AWS::URLSuffix", "amazonaws.com" },
+        {"AWS::Region", options->region}, {"AWS::AccountId", options->account},
+        {"AWS::StackName", stack->name},  {"AWS::StackId", stack->id},
+        {"AWS::Partition", "aws"},        {"AWS::URLSuffix", "amazonaws.com"},
     };
 
     for (size_t i = 0; i < COUNT_OF(pseudo); i++) {

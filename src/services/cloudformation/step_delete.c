@@ -25,7 +25,7 @@ static bool depended_on(const struct stack *stack, const struct stack_resource *
 /* Codes of services that mean "it is not there": what a deletion wants. */
 static bool means_gone(const struct error *err)
 {
-    static const char *const parts[] = {"NotFound", "NoSuchEntity", "Gateway.NotAttached",
+    static const char *const parts[] = {"NotFound",  "NoSuchEntity",   "Gateway.NotAttached",
                                         "not found", "does not exist", "No policy found"};
 
     if (err->code == ERR_NOT_FOUND) {

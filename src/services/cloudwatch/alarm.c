@@ -39,12 +39,12 @@ static int check_required(const struct doc *in, struct error *err)
         const char *name;
     } required[] = {
         {M_ComparisonOperator, "ComparisonOperator"},
-        {M_EvaluationPeriods,  "EvaluationPeriods" },
-        {M_MetricName,         "MetricName"        },
-        {M_Namespace,          "Namespace"         },
-        {M_Period,             "Period"            },
-        {M_Statistic,          "Statistic"         },
-        {M_Threshold,          "Threshold"         },
+        {M_EvaluationPeriods, "EvaluationPeriods"},
+        {M_MetricName, "MetricName"},
+        {M_Namespace, "Namespace"},
+        {M_Period, "Period"},
+        {M_Statistic, "Statistic"},
+        {M_Threshold, "Threshold"},
     };
 
     for (size_t i = 0; i < COUNT_OF(required); i++) {

@@ -243,8 +243,7 @@ int metric_add(struct metrics *metrics, const struct cloudwatch_datum *datum, in
 {
     const struct metric_bucket bucket = {
         .time_ms = datum->time_ms - datum->time_ms % resolution_ms,
-        .set = {datum->count, datum->sum, datum->minimum, datum->maximum}
-    };
+        .set = {datum->count, datum->sum, datum->minimum, datum->maximum}};
     struct metric_series *series = series_of(metrics, datum);
 
     if (series == NULL) {

@@ -70,11 +70,8 @@ static void add_point(const struct doc *in, const char *unit, int64_t time_ms,
         const char *name;
         int member;
     } statistics[] = {
-        {"SampleCount", M_SampleCount},
-        {"Average",     M_Average    },
-        {"Sum",         M_Sum        },
-        {"Minimum",     M_Minimum    },
-        {"Maximum",     M_Maximum    },
+        {"SampleCount", M_SampleCount}, {"Average", M_Average}, {"Sum", M_Sum},
+        {"Minimum", M_Minimum},         {"Maximum", M_Maximum},
     };
     struct doc *point = doc_add_struct(out, M_Datapoints);
 

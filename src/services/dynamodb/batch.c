@@ -203,7 +203,8 @@ int dynamodb_batch_write_item(struct ctx *ctx, const struct doc *in, struct doc 
     batch->in = in;
     batch->out = out;
     for (size_t i = 0; i < tables && rc == 0; i++) {
-        rc = table_authorize(ctx, "dynamodb:BatchWriteItem", doc_key_at(in, M_RequestItems, i), err);
+        rc =
+            table_authorize(ctx, "dynamodb:BatchWriteItem", doc_key_at(in, M_RequestItems, i), err);
     }
     for (size_t i = 0; i < tables && rc == 0; i++) {
         rc = read_table(batch, i, err);

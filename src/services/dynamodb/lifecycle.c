@@ -42,10 +42,8 @@ static int check_units(const struct doc *throughput, struct error *err)
     static const struct {
         int member;
         const char *name;
-    } units[] = {
-        {M_ReadCapacityUnits,  "ReadCapacityUnits" },
-        {M_WriteCapacityUnits, "WriteCapacityUnits"}
-    };
+    } units[] = {{M_ReadCapacityUnits, "ReadCapacityUnits"},
+                 {M_WriteCapacityUnits, "WriteCapacityUnits"}};
 
     for (size_t i = 0; i < COUNT_OF(units); i++) {
         int64_t value = doc_int(throughput, units[i].member);
@@ -177,8 +175,8 @@ static int check_key_count(const struct doc *in, struct error *err)
 static int check_supported(const struct doc *in, struct error *err)
 {
     static const struct legacy_parameter unsupported[] = {
-        {M_LocalSecondaryIndexes,       "LocalSecondaryIndexes"      },
-        {M_GlobalSecondaryIndexes,      "GlobalSecondaryIndexes"     },
+        {M_LocalSecondaryIndexes, "LocalSecondaryIndexes"},
+        {M_GlobalSecondaryIndexes, "GlobalSecondaryIndexes"},
         {M_GlobalSecondaryIndexUpdates, "GlobalSecondaryIndexUpdates"},
     };
 

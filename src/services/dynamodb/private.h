@@ -71,7 +71,8 @@ void table_put(struct ctx *ctx, const struct table *table);
 /* By name or ARN. ResourceNotFoundException "Requested resource not found: Table: X not found". */
 int table_find(struct ctx *ctx, struct slice name, struct table **table, struct error *err);
 /* For item actions: also refuses tables that are CREATING or DELETING. */
-/* May ctx's caller do @action ("dynamodb:PutItem") to the table, which is named or given by its ARN? */
+/* May ctx's caller do @action ("dynamodb:PutItem") to the table, which is named or given by its
+ * ARN? */
 int table_authorize(struct ctx *ctx, const char *action, struct slice name, struct error *err);
 int table_find_usable(struct ctx *ctx, struct slice name, struct table **table, struct error *err);
 void table_describe(struct ctx *ctx, const struct table *table, struct doc *out);

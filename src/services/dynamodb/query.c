@@ -83,8 +83,8 @@ static int read_expressions(struct page *page, struct error *err)
 {
     static const struct legacy_parameter expressions[] = {
         {M_KeyConditionExpression, "KeyConditionExpression"},
-        {M_FilterExpression,       "FilterExpression"      },
-        {M_ProjectionExpression,   "ProjectionExpression"  },
+        {M_FilterExpression, "FilterExpression"},
+        {M_ProjectionExpression, "ProjectionExpression"},
     };
     const struct doc *in = page->in;
     size_t first = page->is_scan ? 1 : 0;
@@ -114,11 +114,9 @@ static int read_expressions(struct page *page, struct error *err)
 static int read_request(struct page *page, struct error *err)
 {
     static const struct legacy_parameter legacy[] = {
-        {M_KeyConditions,       "KeyConditions"      },
-        {M_QueryFilter,         "QueryFilter"        },
-        {M_ScanFilter,          "ScanFilter"         },
-        {M_ConditionalOperator, "ConditionalOperator"},
-        {M_AttributesToGet,     "AttributesToGet"    },
+        {M_KeyConditions, "KeyConditions"},     {M_QueryFilter, "QueryFilter"},
+        {M_ScanFilter, "ScanFilter"},           {M_ConditionalOperator, "ConditionalOperator"},
+        {M_AttributesToGet, "AttributesToGet"},
     };
     const struct doc *in = page->in;
     int rc = refuse_legacy(in, legacy, COUNT_OF(legacy), err);
@@ -328,7 +326,7 @@ static int run_query(struct page *page, const struct table *table, const struct 
     struct buf hash = {0};
     struct items_range range = {
         .table = table->number,
-        .low = {wanted->low.present,  wanted->low.exclusive,  buf_slice(&wanted->low.bytes) },
+        .low = {wanted->low.present, wanted->low.exclusive, buf_slice(&wanted->low.bytes)},
         .high = {wanted->high.present, wanted->high.exclusive, buf_slice(&wanted->high.bytes)},
         .backward = !doc_bool_or(page->in, M_ScanIndexForward, true),
     };

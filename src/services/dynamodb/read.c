@@ -15,12 +15,9 @@ struct view {
 
 static int read_view(struct view *view, const struct doc *in, struct error *err)
 {
-    static const struct legacy_parameter legacy[] = {
-        {M_AttributesToGet, "AttributesToGet"}
-    };
+    static const struct legacy_parameter legacy[] = {{M_AttributesToGet, "AttributesToGet"}};
     static const struct legacy_parameter expressions[] = {
-        {M_ProjectionExpression, "ProjectionExpression"}
-    };
+        {M_ProjectionExpression, "ProjectionExpression"}};
     int rc = refuse_legacy(in, legacy, COUNT_OF(legacy), err);
 
     if (rc == 0) {

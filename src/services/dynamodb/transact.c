@@ -355,12 +355,10 @@ static const struct {
     int member;
     enum write_type type;
     const char *action;
-} kinds[] = {
-    {M_ConditionCheck, WRITE_CHECK,  "dynamodb:ConditionCheckItem"},
-    {M_Put,            WRITE_PUT,    "dynamodb:PutItem"           },
-    {M_Update,         WRITE_UPDATE, "dynamodb:UpdateItem"        },
-    {M_Delete,         WRITE_DELETE, "dynamodb:DeleteItem"        }
-};
+} kinds[] = {{M_ConditionCheck, WRITE_CHECK, "dynamodb:ConditionCheckItem"},
+             {M_Put, WRITE_PUT, "dynamodb:PutItem"},
+             {M_Update, WRITE_UPDATE, "dynamodb:UpdateItem"},
+             {M_Delete, WRITE_DELETE, "dynamodb:DeleteItem"}};
 
 /* There is no permission for transactions: each part needs that of its own. */
 static int authorize(struct ctx *ctx, const struct doc *in, struct error *err)

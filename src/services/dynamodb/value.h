@@ -3,8 +3,8 @@
  *
  * value_normalise() is the one gate for what comes from outside; everything else believes that a
  * value has exactly one known type, numbers are canonical, binary is canonical base64 and sets have
- * neither twins nor are empty. A tree belongs to one thread at a time; who changes one copies it before
- * (json_deep_copy()), for parts of it may be another's. */
+ * neither twins nor are empty. A tree belongs to one thread at a time; who changes one copies it
+ * before (json_deep_copy()), for parts of it may be another's. */
 #ifndef SERVICES_DYNAMODB_VALUE_H
 #define SERVICES_DYNAMODB_VALUE_H
 
@@ -43,8 +43,8 @@ const char *value_type_word(enum value_type type);
 /* From "S"; false if it is none. */
 bool value_type_parse(struct slice name, enum value_type *type);
 
-/* Checked and canonical: a new reference in *@out, which may share parts of @in. ERR_API: ValidationException, or
- * SerializationException for JSON that is no attribute value at all. */
+/* Checked and canonical: a new reference in *@out, which may share parts of @in. ERR_API:
+ * ValidationException, or SerializationException for JSON that is no attribute value at all. */
 int value_normalise(const json_t *in, json_t **out, struct error *err);
 
 /* Of normalised values. */

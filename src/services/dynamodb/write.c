@@ -200,10 +200,8 @@ static int read_returns(struct write *write, const struct doc *in, struct error 
 
 static int read_expressions(struct write *write, const struct doc *in, struct error *err)
 {
-    static const struct legacy_parameter both[] = {
-        {M_UpdateExpression,    "UpdateExpression"   },
-        {M_ConditionExpression, "ConditionExpression"}
-    };
+    static const struct legacy_parameter both[] = {{M_UpdateExpression, "UpdateExpression"},
+                                                   {M_ConditionExpression, "ConditionExpression"}};
     bool updates = write->type == WRITE_UPDATE;
     int rc = scope_read(&write->scope, in, updates ? both : both + 1, updates ? 2 : 1, true, err);
 
@@ -222,9 +220,9 @@ static int read_expressions(struct write *write, const struct doc *in, struct er
 static int read_request(struct write *write, const struct doc *in, struct error *err)
 {
     static const struct legacy_parameter legacy[] = {
-        {M_Expected,            "Expected"           },
+        {M_Expected, "Expected"},
         {M_ConditionalOperator, "ConditionalOperator"},
-        {M_AttributeUpdates,    "AttributeUpdates"   },
+        {M_AttributeUpdates, "AttributeUpdates"},
     };
     int rc = refuse_legacy(in, legacy, COUNT_OF(legacy), err);
 

@@ -31,9 +31,9 @@ struct write {
     const char *table_name; /* In the scope's arena. */
 
     /* Results. */
-    json_t *old_item;      /* Between judging and changing; NULL if not needed or not there. */
-    struct buf old;        /* The old item's text, "" if there was none or nothing asks for it. */
-    struct buf new;        /* The new one's. */
+    json_t *old_item; /* Between judging and changing; NULL if not needed or not there. */
+    struct buf old;   /* The old item's text, "" if there was none or nothing asks for it. */
+    struct buf new;   /* The new one's. */
     int64_t new_bytes;
     struct buf attributes; /* What Attributes shows; empty: nothing. */
     int64_t bytes;         /* Of the larger item. */

@@ -50,9 +50,7 @@ static void set_add(struct set *set, double value)
 static void put(struct control *control, const char *dimension, const char *value,
                 const char *metric, const char *unit, int64_t time_ms, const struct set *set)
 {
-    const struct cloudwatch_dimension dimensions[] = {
-        {dimension, value}
-    };
+    const struct cloudwatch_dimension dimensions[] = {{dimension, value}};
     const struct cloudwatch_datum datum = {.namespace = "AWS/EC2",
                                            .name = metric,
                                            .dimensions = dimensions,
@@ -90,9 +88,9 @@ static void publish(struct control *control, const struct ec2_instance *instance
         const char *metric, *unit;
         const struct set *set;
     } rows[] = {
-        {"CPUUtilization", "Percent", &sample->cpu     },
-        {"NetworkIn",      "Bytes",   &sample->received},
-        {"NetworkOut",     "Bytes",   &sample->sent    },
+        {"CPUUtilization", "Percent", &sample->cpu},
+        {"NetworkIn", "Bytes", &sample->received},
+        {"NetworkOut", "Bytes", &sample->sent},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {

@@ -152,10 +152,10 @@ static void by_state(struct ctx *ctx, const void *gateway, struct match *match)
 }
 
 static const struct filter filters[] = {
-    {"attachment.state",    by_state},
-    {"attachment.vpc-id",   by_vpc  },
-    {"internet-gateway-id", by_id   },
-    {"owner-id",            by_owner},
+    {"attachment.state", by_state},
+    {"attachment.vpc-id", by_vpc},
+    {"internet-gateway-id", by_id},
+    {"owner-id", by_owner},
 };
 
 int ec2_describe_internet_gateways(struct ctx *ctx, const struct doc *in, struct doc *out,

@@ -402,29 +402,29 @@ const char *ec2_public_image(const char *name)
 }
 
 static const struct filter filters[] = {
-    {"architecture",                               by_architecture  },
-    {"block-device-mapping.delete-on-termination", by_delete        },
-    {"block-device-mapping.device-name",           by_device        },
-    {"block-device-mapping.encrypted",             by_encrypted     },
-    {"block-device-mapping.snapshot-id",           by_snapshot      },
-    {"block-device-mapping.volume-size",           by_size          },
-    {"block-device-mapping.volume-type",           by_volume_type   },
-    {"creation-date",                              by_created       },
-    {"description",                                by_description   },
-    {"ena-support",                                by_ena           },
-    {"hypervisor",                                 by_hypervisor    },
-    {"image-id",                                   by_id            },
-    {"image-type",                                 by_type          },
-    {"is-public",                                  by_public        },
-    {"name",                                       by_name          },
-    {"owner-alias",                                by_alias         },
-    {"owner-id",                                   by_owner         },
-    {"platform-details",                           by_platform      },
-    {"root-device-name",                           by_root_name     },
-    {"root-device-type",                           by_root_type     },
-    {"source-instance-id",                         by_source        },
-    {"state",                                      by_state         },
-    {"virtualization-type",                        by_virtualization},
+    {"architecture", by_architecture},
+    {"block-device-mapping.delete-on-termination", by_delete},
+    {"block-device-mapping.device-name", by_device},
+    {"block-device-mapping.encrypted", by_encrypted},
+    {"block-device-mapping.snapshot-id", by_snapshot},
+    {"block-device-mapping.volume-size", by_size},
+    {"block-device-mapping.volume-type", by_volume_type},
+    {"creation-date", by_created},
+    {"description", by_description},
+    {"ena-support", by_ena},
+    {"hypervisor", by_hypervisor},
+    {"image-id", by_id},
+    {"image-type", by_type},
+    {"is-public", by_public},
+    {"name", by_name},
+    {"owner-alias", by_alias},
+    {"owner-id", by_owner},
+    {"platform-details", by_platform},
+    {"root-device-name", by_root_name},
+    {"root-device-type", by_root_type},
+    {"source-instance-id", by_source},
+    {"state", by_state},
+    {"virtualization-type", by_virtualization},
 };
 
 static bool admits(struct ctx *ctx, const struct doc *in, const void *thing)
@@ -474,9 +474,8 @@ static enum image_state snapshot_state(const struct ctx *ctx, const struct snaps
     return image == NULL ? IMAGE_AVAILABLE : image->state;
 }
 
-static const char *const snapshot_states[] = {[IMAGE_PENDING] = "pending",
-                                              [IMAGE_AVAILABLE] = "completed",
-                                              [IMAGE_FAILED] = "error"};
+static const char *const snapshot_states[] = {
+    [IMAGE_PENDING] = "pending", [IMAGE_AVAILABLE] = "completed", [IMAGE_FAILED] = "error"};
 
 static void fill_snapshot(struct ctx *ctx, const void *thing, struct doc *out)
 {
@@ -529,12 +528,9 @@ static bool admits_snapshot(struct ctx *ctx, const struct doc *in, const void *t
 }
 
 static const struct filter snapshot_filters[] = {
-    {"description", by_snapshot_text     },
-    {"encrypted",   by_snapshot_encrypted},
-    {"owner-id",    by_snapshot_owner    },
-    {"snapshot-id", by_snapshot_id       },
-    {"status",      by_snapshot_status   },
-    {"volume-id",   by_snapshot_volume   },
+    {"description", by_snapshot_text}, {"encrypted", by_snapshot_encrypted},
+    {"owner-id", by_snapshot_owner},   {"snapshot-id", by_snapshot_id},
+    {"status", by_snapshot_status},    {"volume-id", by_snapshot_volume},
 };
 
 int ec2_describe_snapshots(struct ctx *ctx, const struct doc *in, struct doc *out,

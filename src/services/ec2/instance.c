@@ -16,12 +16,12 @@ static const struct {
     const char *name;
     int64_t code;
 } states[EC2_STATES] = {
-    [EC2_PENDING] = {"pending",       0 },
-    [EC2_RUNNING] = {"running",       16},
-    [EC2_STOPPING] = {"stopping",      64},
-    [EC2_STOPPED] = {"stopped",       80},
+    [EC2_PENDING] = {"pending", 0},
+    [EC2_RUNNING] = {"running", 16},
+    [EC2_STOPPING] = {"stopping", 64},
+    [EC2_STOPPED] = {"stopped", 80},
     [EC2_SHUTTING_DOWN] = {"shutting-down", 32},
-    [EC2_TERMINATED] = {"terminated",    48},
+    [EC2_TERMINATED] = {"terminated", 48},
 };
 
 const char *ec2_state_name(enum ec2_state state)

@@ -137,10 +137,7 @@ FILTER_TEXT(by_name, struct key_pair, name)
 FILTER_TEXT(by_fingerprint, struct key_pair, fingerprint)
 
 static const struct filter filters[] = {
-    {"key-pair-id", by_id         },
-    {"fingerprint", by_fingerprint},
-    {"key-name",    by_name       }
-};
+    {"key-pair-id", by_id}, {"fingerprint", by_fingerprint}, {"key-name", by_name}};
 
 static bool admits(struct ctx *ctx, const struct doc *in, const void *thing)
 {

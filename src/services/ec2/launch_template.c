@@ -284,10 +284,7 @@ static void by_created(struct ctx *ctx, const void *thing, struct match *match)
 }
 
 static const struct filter filters[] = {
-    {"create-time",          by_created},
-    {"launch-template-id",   by_id     },
-    {"launch-template-name", by_name   }
-};
+    {"create-time", by_created}, {"launch-template-id", by_id}, {"launch-template-name", by_name}};
 
 static bool admits(struct ctx *ctx, const struct doc *in, const void *thing)
 {
@@ -462,12 +459,10 @@ static void by_row_type(struct ctx *ctx, const void *row, struct match *match)
     match_z(match, doc_z(((const struct row *)row)->data, M_InstanceType));
 }
 
-static const struct filter row_filters[] = {
-    {"create-time",        by_row_created},
-    {"is-default-version", by_row_default},
-    {"image-id",           by_row_image  },
-    {"instance-type",      by_row_type   }
-};
+static const struct filter row_filters[] = {{"create-time", by_row_created},
+                                            {"is-default-version", by_row_default},
+                                            {"image-id", by_row_image},
+                                            {"instance-type", by_row_type}};
 
 static bool wanted(const struct doc *in, const struct launch_template *of,
                    const struct version *version)

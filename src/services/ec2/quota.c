@@ -16,7 +16,6 @@ static_assert(VPCS_MAX < COMPUTE_VPCS_MAX, "those just deleted take some time to
 /* Where the member `char *vpc` of @type_ is; of each VPC, then. */
 #define IN_VPC(type_) offsetof(type_, vpc)
 
-/* clang-format off: it aligns what is not alike. */
 static const struct quota {
     size_t max;
     size_t vpc_at; /* 0: of all. */
@@ -25,20 +24,26 @@ static const struct quota {
 } quotas[KINDS] = {
     [KIND_VPC] = {.max = VPCS_MAX, .code = "VpcLimitExceeded", .what = "VPCs"},
     [KIND_GATEWAY] = {.max = VPCS_MAX,
-                          .code = "InternetGatewayLimitExceeded", .what = "internet gateways"},
-    [KIND_SUBNET] = {.max = COMPUTE_SUBNETS_MAX, .vpc_at = IN_VPC(struct ec2_subnet),
-                          .code = "SubnetLimitExceeded", .what = "subnets"},
-    [KIND_ROUTE_TABLE] = {.max = 200, .vpc_at = IN_VPC(struct route_table),
-                          .code = "RouteTableLimitExceeded", .what = "route tables"},
-    [KIND_GROUP] = {.max = GROUPS_PER_VPC_MAX, .vpc_at = IN_VPC(struct group),
-                          .code = "SecurityGroupLimitExceeded", .what = "security groups"},
+                      .code = "InternetGatewayLimitExceeded",
+                      .what = "internet gateways"},
+    [KIND_SUBNET] = {.max = COMPUTE_SUBNETS_MAX,
+                     .vpc_at = IN_VPC(struct ec2_subnet),
+                     .code = "SubnetLimitExceeded",
+                     .what = "subnets"},
+    [KIND_ROUTE_TABLE] = {.max = 200,
+                          .vpc_at = IN_VPC(struct route_table),
+                          .code = "RouteTableLimitExceeded",
+                          .what = "route tables"},
+    [KIND_GROUP] = {.max = GROUPS_PER_VPC_MAX,
+                    .vpc_at = IN_VPC(struct group),
+                    .code = "SecurityGroupLimitExceeded",
+                    .what = "security groups"},
     [KIND_KEY] = {.max = 5000, .code = "KeyPairLimitExceeded", .what = "key pairs"},
     [KIND_IMAGE] = {.max = 1000, .code = "AMIQuotaExceeded", .what = "AMIs"},
     [KIND_SNAPSHOT] = {.max = 10000, .code = "SnapshotLimitExceeded", .what = "snapshots"},
     [KIND_VOLUME] = {.max = 20000, .code = "VolumeLimitExceeded", .what = "volumes"},
     [KIND_TEMPLATE] = {.max = 5000, .code = "MaxTemplateLimitExceeded", .what = "launch templates"},
 };
-/* clang-format on */
 
 static size_t count_of(const struct control *control, enum kind kind, const char *vpc)
 {

@@ -420,16 +420,16 @@ static void by_route_state(struct ctx *ctx, const void *table, struct match *mat
 }
 
 static const struct filter filters[] = {
-    {"association.main",                       by_main       },
+    {"association.main", by_main},
     {"association.route-table-association-id", by_association},
-    {"association.route-table-id",             by_id         },
-    {"association.subnet-id",                  by_subnet     },
-    {"owner-id",                               by_owner      },
-    {"route-table-id",                         by_id         },
-    {"route.destination-cidr-block",           by_destination},
-    {"route.gateway-id",                       by_gateway    },
-    {"route.state",                            by_route_state},
-    {"vpc-id",                                 by_vpc        },
+    {"association.route-table-id", by_id},
+    {"association.subnet-id", by_subnet},
+    {"owner-id", by_owner},
+    {"route-table-id", by_id},
+    {"route.destination-cidr-block", by_destination},
+    {"route.gateway-id", by_gateway},
+    {"route.state", by_route_state},
+    {"vpc-id", by_vpc},
 };
 
 int ec2_describe_route_tables(struct ctx *ctx, const struct doc *in, struct doc *out,

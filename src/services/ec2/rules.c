@@ -54,11 +54,7 @@ static struct rule *add(struct ctx *ctx, struct rules *rules, const struct rule 
 static const struct {
     const char *number, *name;
 } protocol_names[] = {
-    {"6",   "tcp"   },
-    {"17",  "udp"   },
-    {"1",   "icmp"  },
-    {"58",  "icmpv6"},
-    {"all", "-1"    },
+    {"6", "tcp"}, {"17", "udp"}, {"1", "icmp"}, {"58", "icmpv6"}, {"all", "-1"},
 };
 
 int rule_read_protocol(struct ctx *ctx, const struct doc *in, struct rule *like, struct error *err)
@@ -551,10 +547,8 @@ static void by_rule(struct ctx *ctx, const void *row, struct match *match)
     match_z(match, ((const struct row *)row)->rule->id);
 }
 
-static const struct filter row_filters[] = {
-    {"group-id",               by_group},
-    {"security-group-rule-id", by_rule }
-};
+static const struct filter row_filters[] = {{"group-id", by_group},
+                                            {"security-group-rule-id", by_rule}};
 
 int ec2_describe_security_group_rules(struct ctx *ctx, const struct doc *in, struct doc *out,
                                       struct error *err)

@@ -247,21 +247,21 @@ BY_RULE(out_protocol, true, match_z(match, rule->protocol))
 BY_RULE(out_group, true, match_z(match, rule->group))
 
 static const struct filter filters[] = {
-    {"description",                    by_description},
-    {"egress.ip-permission.cidr",      out_cidr      },
-    {"egress.ip-permission.from-port", out_from      },
-    {"egress.ip-permission.group-id",  out_group     },
-    {"egress.ip-permission.protocol",  out_protocol  },
-    {"egress.ip-permission.to-port",   out_to        },
-    {"group-id",                       by_id         },
-    {"group-name",                     by_name       },
-    {"ip-permission.cidr",             in_cidr       },
-    {"ip-permission.from-port",        in_from       },
-    {"ip-permission.group-id",         in_group      },
-    {"ip-permission.protocol",         in_protocol   },
-    {"ip-permission.to-port",          in_to         },
-    {"owner-id",                       by_owner      },
-    {"vpc-id",                         by_vpc        },
+    {"description", by_description},
+    {"egress.ip-permission.cidr", out_cidr},
+    {"egress.ip-permission.from-port", out_from},
+    {"egress.ip-permission.group-id", out_group},
+    {"egress.ip-permission.protocol", out_protocol},
+    {"egress.ip-permission.to-port", out_to},
+    {"group-id", by_id},
+    {"group-name", by_name},
+    {"ip-permission.cidr", in_cidr},
+    {"ip-permission.from-port", in_from},
+    {"ip-permission.group-id", in_group},
+    {"ip-permission.protocol", in_protocol},
+    {"ip-permission.to-port", in_to},
+    {"owner-id", by_owner},
+    {"vpc-id", by_vpc},
 };
 
 static bool admits(struct ctx *ctx, const struct doc *in, const void *thing)

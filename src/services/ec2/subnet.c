@@ -190,22 +190,22 @@ static void by_arn(struct ctx *ctx, const void *subnet, struct match *match)
 }
 
 static const struct filter filters[] = {
-    {"subnet-id",                  by_id     },
-    {"subnet-arn",                 by_arn    },
-    {"vpc-id",                     by_vpc    },
-    {"availability-zone",          by_zone   },
-    {"availabilityZone",           by_zone   },
-    {"availability-zone-id",       by_zone_id},
-    {"availabilityZoneId",         by_zone_id},
-    {"available-ip-address-count", by_free   },
-    {"cidr-block",                 by_cidr   },
-    {"cidr",                       by_cidr   },
-    {"cidrBlock",                  by_cidr   },
-    {"default-for-az",             by_default},
-    {"defaultForAz",               by_default},
-    {"map-public-ip-on-launch",    by_map    },
-    {"owner-id",                   by_owner  },
-    {"state",                      by_state  },
+    {"subnet-id", by_id},
+    {"subnet-arn", by_arn},
+    {"vpc-id", by_vpc},
+    {"availability-zone", by_zone},
+    {"availabilityZone", by_zone},
+    {"availability-zone-id", by_zone_id},
+    {"availabilityZoneId", by_zone_id},
+    {"available-ip-address-count", by_free},
+    {"cidr-block", by_cidr},
+    {"cidr", by_cidr},
+    {"cidrBlock", by_cidr},
+    {"default-for-az", by_default},
+    {"defaultForAz", by_default},
+    {"map-public-ip-on-launch", by_map},
+    {"owner-id", by_owner},
+    {"state", by_state},
 };
 
 int ec2_describe_subnets(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)

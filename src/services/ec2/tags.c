@@ -295,11 +295,7 @@ static void by_value(struct ctx *ctx, const void *row, struct match *match)
 }
 
 static const struct filter tag_filters[] = {
-    {"resource-id",   by_id   },
-    {"resource-type", by_type },
-    {"key",           by_key  },
-    {"value",         by_value}
-};
+    {"resource-id", by_id}, {"resource-type", by_type}, {"key", by_key}, {"value", by_value}};
 
 static void describe_tags_of(struct ctx *ctx, const struct doc *in, struct doc *out,
                              struct page *page, const char *arn, const struct tags *tags)

@@ -4,28 +4,29 @@
 
 #include <string.h>
 
+/* clang-format off: a row for each. */
 static const struct instance_type types[] = {
   /* name, vCPUs, MiB, burstable, current, interfaces, addresses each */
-    {"m1.small",    1,  1740,  false, false, 2, 4 },
-    {"t1.micro",    1,  627,   true,  false, 2, 2 },
-    {"t2.nano",     1,  512,   true,  true,  2, 2 },
-    {"t2.micro",    1,  1024,  true,  true,  2, 2 },
-    {"t2.small",    1,  2048,  true,  true,  3, 4 },
-    {"t2.medium",   2,  4096,  true,  true,  3, 6 },
+    {"m1.small",    1,  1740,  false, false, 2, 4},
+    {"t1.micro",    1,  627,   true,  false, 2, 2},
+    {"t2.nano",     1,  512,   true,  true,  2, 2},
+    {"t2.micro",    1,  1024,  true,  true,  2, 2},
+    {"t2.small",    1,  2048,  true,  true,  3, 4},
+    {"t2.medium",   2,  4096,  true,  true,  3, 6},
     {"t2.large",    2,  8192,  true,  true,  3, 12},
     {"t2.xlarge",   4,  16384, true,  true,  3, 15},
     {"t2.2xlarge",  8,  32768, true,  true,  3, 15},
-    {"t3.nano",     2,  512,   true,  true,  2, 2 },
-    {"t3.micro",    2,  1024,  true,  true,  2, 2 },
-    {"t3.small",    2,  2048,  true,  true,  3, 4 },
-    {"t3.medium",   2,  4096,  true,  true,  3, 6 },
+    {"t3.nano",     2,  512,   true,  true,  2, 2},
+    {"t3.micro",    2,  1024,  true,  true,  2, 2},
+    {"t3.small",    2,  2048,  true,  true,  3, 4},
+    {"t3.medium",   2,  4096,  true,  true,  3, 6},
     {"t3.large",    2,  8192,  true,  true,  3, 12},
     {"t3.xlarge",   4,  16384, true,  true,  4, 15},
     {"t3.2xlarge",  8,  32768, true,  true,  4, 15},
-    {"t3a.nano",    2,  512,   true,  true,  2, 2 },
-    {"t3a.micro",   2,  1024,  true,  true,  2, 2 },
-    {"t3a.small",   2,  2048,  true,  true,  2, 4 },
-    {"t3a.medium",  2,  4096,  true,  true,  3, 6 },
+    {"t3a.nano",    2,  512,   true,  true,  2, 2},
+    {"t3a.micro",   2,  1024,  true,  true,  2, 2},
+    {"t3a.small",   2,  2048,  true,  true,  2, 4},
+    {"t3a.medium",  2,  4096,  true,  true,  3, 6},
     {"t3a.large",   2,  8192,  true,  true,  3, 12},
     {"t3a.xlarge",  4,  16384, true,  true,  4, 15},
     {"t3a.2xlarge", 8,  32768, true,  true,  4, 15},
@@ -48,6 +49,7 @@ static const struct instance_type types[] = {
     {"r5.xlarge",   4,  32768, false, true,  4, 15},
     {"r6i.large",   2,  16384, false, true,  3, 10},
 };
+/* clang-format on */
 
 const struct instance_type *instance_type_find(const char *name)
 {
@@ -151,16 +153,16 @@ static void by_memory(struct ctx *ctx, const void *type, struct match *match)
 }
 
 static const struct filter type_filters[] = {
-    {"bare-metal",                            by_bare          },
-    {"burstable-performance-supported",       by_burstable     },
-    {"current-generation",                    by_current       },
-    {"instance-type",                         by_name          },
-    {"memory-info.size-in-mib",               by_memory        },
-    {"processor-info.supported-architecture", by_architecture  },
-    {"supported-root-device-type",            by_root          },
-    {"supported-usage-class",                 by_usage         },
-    {"supported-virtualization-type",         by_virtualization},
-    {"vcpu-info.default-vcpus",               by_vcpus         },
+    {"bare-metal", by_bare},
+    {"burstable-performance-supported", by_burstable},
+    {"current-generation", by_current},
+    {"instance-type", by_name},
+    {"memory-info.size-in-mib", by_memory},
+    {"processor-info.supported-architecture", by_architecture},
+    {"supported-root-device-type", by_root},
+    {"supported-usage-class", by_usage},
+    {"supported-virtualization-type", by_virtualization},
+    {"vcpu-info.default-vcpus", by_vcpus},
 };
 
 static int check_asked(struct ctx *ctx, const struct doc *in, struct error *err)
@@ -217,10 +219,8 @@ struct offering {
 FILTER_TEXT(by_offered, struct offering, type)
 FILTER_TEXT(by_location, struct offering, location)
 
-static const struct filter offering_filters[] = {
-    {"instance-type", by_offered },
-    {"location",      by_location}
-};
+static const struct filter offering_filters[] = {{"instance-type", by_offered},
+                                                 {"location", by_location}};
 
 static const char *location(struct ctx *ctx, struct slice kind, size_t index)
 {

@@ -130,17 +130,17 @@ static void by_attached(struct ctx *ctx, const void *volume, struct match *match
 }
 
 static const struct filter filters[] = {
-    {"attachment.delete-on-termination", by_delete   },
-    {"attachment.device",                by_device   },
-    {"attachment.instance-id",           by_instance },
-    {"attachment.status",                by_attached },
-    {"availability-zone",                by_zone     },
-    {"encrypted",                        by_encrypted},
-    {"size",                             by_size     },
-    {"snapshot-id",                      by_snapshot },
-    {"status",                           by_status   },
-    {"volume-id",                        by_id       },
-    {"volume-type",                      by_type     },
+    {"attachment.delete-on-termination", by_delete},
+    {"attachment.device", by_device},
+    {"attachment.instance-id", by_instance},
+    {"attachment.status", by_attached},
+    {"availability-zone", by_zone},
+    {"encrypted", by_encrypted},
+    {"size", by_size},
+    {"snapshot-id", by_snapshot},
+    {"status", by_status},
+    {"volume-id", by_id},
+    {"volume-type", by_type},
 };
 
 int ec2_describe_volumes(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)

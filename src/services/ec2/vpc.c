@@ -152,17 +152,17 @@ FILTER_IS(by_dhcp, DHCP_OPTIONS)
 FILTER_OWNER(by_owner)
 
 static const struct filter filters[] = {
-    {"vpc-id",                                by_id         },
-    {"cidr",                                  by_cidr       },
-    {"cidr-block",                            by_cidr       },
-    {"cidr-block-association.cidr-block",     by_cidr       },
+    {"vpc-id", by_id},
+    {"cidr", by_cidr},
+    {"cidr-block", by_cidr},
+    {"cidr-block-association.cidr-block", by_cidr},
     {"cidr-block-association.association-id", by_association},
-    {"cidr-block-association.state",          by_cidr_state },
-    {"dhcp-options-id",                       by_dhcp       },
-    {"is-default",                            by_default    },
-    {"isDefault",                             by_default    },
-    {"owner-id",                              by_owner      },
-    {"state",                                 by_state      },
+    {"cidr-block-association.state", by_cidr_state},
+    {"dhcp-options-id", by_dhcp},
+    {"is-default", by_default},
+    {"isDefault", by_default},
+    {"owner-id", by_owner},
+    {"state", by_state},
 };
 
 int ec2_describe_vpcs(struct ctx *ctx, const struct doc *in, struct doc *out, struct error *err)
@@ -340,12 +340,12 @@ static void by_acl_subnet(struct ctx *ctx, const void *thing, struct match *matc
 FILTER_IS(by_acl_default, "true")
 
 static const struct filter acl_filters[] = {
-    {"vpc-id",                     by_id         },
-    {"network-acl-id",             by_acl        },
-    {"association.network-acl-id", by_acl        },
-    {"association.subnet-id",      by_acl_subnet },
-    {"default",                    by_acl_default},
-    {"owner-id",                   by_owner      },
+    {"vpc-id", by_id},
+    {"network-acl-id", by_acl},
+    {"association.network-acl-id", by_acl},
+    {"association.subnet-id", by_acl_subnet},
+    {"default", by_acl_default},
+    {"owner-id", by_owner},
 };
 
 static void add_entry(struct doc *acl, int64_t number, const char *action, bool egress)

@@ -112,14 +112,9 @@ static void by_zone_group(struct ctx *ctx, const void *zone, struct match *match
 }
 
 static const struct filter zone_filters[] = {
-    {"zone-name",     by_zone      },
-    {"zone-id",       by_zone_id   },
-    {"region-name",   by_region    },
-    {"state",         by_state     },
-    {"opt-in-status", by_opt_in    },
-    {"zone-type",     by_zone_type },
-    {"group-name",    by_zone_group},
-    {"message",       by_opt_in    },
+    {"zone-name", by_zone},        {"zone-id", by_zone_id},      {"region-name", by_region},
+    {"state", by_state},           {"opt-in-status", by_opt_in}, {"zone-type", by_zone_type},
+    {"group-name", by_zone_group}, {"message", by_opt_in},
 };
 
 static int check_named(struct ctx *ctx, const struct doc *in, struct error *err)
@@ -183,10 +178,7 @@ static void by_endpoint(struct ctx *ctx, const void *region, struct match *match
 }
 
 static const struct filter region_filters[] = {
-    {"region-name",   by_region_name},
-    {"endpoint",      by_endpoint   },
-    {"opt-in-status", by_opt_in     }
-};
+    {"region-name", by_region_name}, {"endpoint", by_endpoint}, {"opt-in-status", by_opt_in}};
 
 static void add_region(struct ctx *ctx, const struct doc *in, struct doc *out, const char *region)
 {
@@ -249,12 +241,9 @@ int ec2_describe_account_attributes(struct ctx *ctx, const struct doc *in, struc
     const struct {
         const char *name, *value;
     } attributes[] = {
-        {"supported-platforms",                   "VPC"                         },
-        {"default-vpc",                           vpc == NULL ? "none" : vpc->id},
-        {"max-instances",                         "200"                         },
-        {"vpc-max-security-groups-per-interface", "5"                           },
-        {"max-elastic-ips",                       "0"                           },
-        {"vpc-max-elastic-ips",                   "0"                           },
+        {"supported-platforms", "VPC"}, {"default-vpc", vpc == NULL ? "none" : vpc->id},
+        {"max-instances", "200"},       {"vpc-max-security-groups-per-interface", "5"},
+        {"max-elastic-ips", "0"},       {"vpc-max-elastic-ips", "0"},
     };
 
     (void)err;

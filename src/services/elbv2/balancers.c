@@ -658,11 +658,11 @@ int elbv2_describe_account_limits(struct ctx *ctx, const struct doc *in, struct 
         const char *name;
         int max;
     } limits[] = {
-        {"application-load-balancers",                            BALANCERS_MAX             },
-        {"listeners-per-application-load-balancer",               LISTENERS_PER_BALANCER_MAX},
-        {"target-groups",                                         TARGET_GROUPS_MAX         },
-        {"targets-per-target-group",                              TARGETS_PER_GROUP_MAX     },
-        {"target-groups-per-action-on-application-load-balancer", GROUPS_PER_FORWARD_MAX    },
+        {"application-load-balancers", BALANCERS_MAX},
+        {"listeners-per-application-load-balancer", LISTENERS_PER_BALANCER_MAX},
+        {"target-groups", TARGET_GROUPS_MAX},
+        {"targets-per-target-group", TARGETS_PER_GROUP_MAX},
+        {"target-groups-per-action-on-application-load-balancer", GROUPS_PER_FORWARD_MAX},
     };
     struct doc *list = doc_set_list(out, M_Limits);
 

@@ -17,9 +17,9 @@
 static const struct {
     const char *name, *document;
 } aws_managed[] = {
-    {"AdministratorAccess",          ALLOW("\"*\"")                                                      },
-    {"PowerUserAccess",              "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\","
-                        "\"NotAction\":[\"iam:*\"],\"Resource\":\"*\"}]}"         },
+    {"AdministratorAccess", ALLOW("\"*\"")},
+    {"PowerUserAccess", "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\","
+                        "\"NotAction\":[\"iam:*\"],\"Resource\":\"*\"}]}"},
     {"ReadOnlyAccess",
      ALLOW("\"autoscaling:Describe*\",\"cloudformation:Describe*\",\"cloudformation:Get*\","
            "\"cloudformation:List*\",\"cloudwatch:Describe*\",\"cloudwatch:Get*\","
@@ -28,7 +28,7 @@ static const struct {
            "\"dynamodb:List*\",\"dynamodb:Query\",\"dynamodb:Scan\",\"ec2:Describe*\","
            "\"ec2:Get*\",\"elasticloadbalancing:Describe*\",\"iam:Get*\",\"iam:List*\","
            "\"resource-groups:Get*\",\"resource-groups:List*\",\"resource-groups:Search*\","
-           "\"ssm:Describe*\",\"ssm:Get*\",\"ssm:List*\",\"tag:Get*\"")                                  },
+           "\"ssm:Describe*\",\"ssm:Get*\",\"ssm:List*\",\"tag:Get*\"")},
     {"AmazonSSMManagedInstanceCore",
      ALLOW("\"ssm:DescribeAssociation\",\"ssm:GetDeployablePatchSnapshotForInstance\","
            "\"ssm:GetDocument\",\"ssm:DescribeDocument\",\"ssm:GetManifest\","
@@ -36,25 +36,25 @@ static const struct {
            "\"ssm:ListInstanceAssociations\",\"ssm:PutInventory\","
            "\"ssm:PutComplianceItems\",\"ssm:PutConfigurePackageResult\","
            "\"ssm:UpdateAssociationStatus\",\"ssm:UpdateInstanceAssociationStatus\","
-           "\"ssm:UpdateInstanceInformation\",\"ssmmessages:*\",\"ec2messages:*\"")                      },
+           "\"ssm:UpdateInstanceInformation\",\"ssmmessages:*\",\"ec2messages:*\"")},
     {"AmazonEC2ReadOnlyAccess",
      ALLOW("\"ec2:Describe*\",\"ec2:Get*\",\"elasticloadbalancing:Describe*\","
            "\"monitoring:ListMetrics\",\"monitoring:GetMetricStatistics\","
-           "\"monitoring:Describe*\",\"autoscaling:Describe*\"")                                         },
+           "\"monitoring:Describe*\",\"autoscaling:Describe*\"")},
     {"AmazonEC2FullAccess",
      ALLOW("\"ec2:*\",\"elasticloadbalancing:*\",\"monitoring:*\",\"cloudwatch:*\","
-           "\"autoscaling:*\"")                                                                          },
-    {"AmazonDynamoDBFullAccess",     ALLOW("\"dynamodb:*\"")                                             },
+           "\"autoscaling:*\"")},
+    {"AmazonDynamoDBFullAccess", ALLOW("\"dynamodb:*\"")},
     {"AmazonDynamoDBReadOnlyAccess",
      ALLOW("\"dynamodb:BatchGetItem\",\"dynamodb:Describe*\",\"dynamodb:List*\","
-           "\"dynamodb:GetItem\",\"dynamodb:Query\",\"dynamodb:Scan\"")                                  },
+           "\"dynamodb:GetItem\",\"dynamodb:Query\",\"dynamodb:Scan\"")},
     {"CloudWatchAgentServerPolicy",
      ALLOW("\"cloudwatch:PutMetricData\",\"monitoring:PutMetricData\",\"ec2:DescribeVolumes\","
-           "\"ec2:DescribeTags\",\"ssm:GetParameter\"")                                                  },
-    {"CloudWatchFullAccess",         ALLOW("\"cloudwatch:*\",\"monitoring:*\",\"autoscaling:Describe*\"")},
+           "\"ec2:DescribeTags\",\"ssm:GetParameter\"")},
+    {"CloudWatchFullAccess", ALLOW("\"cloudwatch:*\",\"monitoring:*\",\"autoscaling:Describe*\"")},
     {"AutoScalingFullAccess",
      ALLOW("\"autoscaling:*\",\"monitoring:PutMetricAlarm\",\"cloudwatch:PutMetricAlarm\","
-           "\"ec2:Describe*\",\"elasticloadbalancing:Describe*\"")                                       },
+           "\"ec2:Describe*\",\"elasticloadbalancing:Describe*\"")},
 };
 
 #define AWS_PREFIX "arn:aws:iam::aws:policy/"
@@ -242,7 +242,8 @@ int iam_list_policies(struct ctx *ctx, const struct doc *in, struct doc *out, st
 {
     const char *scope = doc_z(in, M_Scope);
     struct slice prefix = doc_text(in, M_PathPrefix);
-    bool aws = (scope == NULL || strcmp(scope, "Local") != 0) && slice_starts(SLICE_LIT("/"), prefix);
+    bool aws =
+        (scope == NULL || strcmp(scope, "Local") != 0) && slice_starts(SLICE_LIT("/"), prefix);
     const struct iam_policy *policy;
 
     if (iam_check_prefix(in, err) != 0) {

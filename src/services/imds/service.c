@@ -69,9 +69,9 @@ static void send_reply(void *data)
     struct reply *reply = data;
     const struct http_header headers[] = {
         {"Content-Type", reply->type},
-        {"Server",       "EC2ws"    },
-        {TTL_HEADER,     reply->ttl },
-        {NULL,           NULL       },
+        {"Server", "EC2ws"},
+        {TTL_HEADER, reply->ttl},
+        {NULL, NULL},
     };
     struct http_header plain[COUNT_OF(headers)];
     size_t count = 0;

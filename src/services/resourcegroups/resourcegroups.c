@@ -329,20 +329,20 @@ int resourcegroups_list_groups(struct ctx *ctx, const struct doc *in, struct doc
 static const struct {
     const char *part, *type; /* What an ARN of the type contains, after "arn:aws:". */
 } types[] = {
-    {"ec2:*:instance/*",                      "AWS::EC2::Instance"                       },
-    {"ec2:*:vpc/*",                           "AWS::EC2::VPC"                            },
-    {"ec2:*:subnet/*",                        "AWS::EC2::Subnet"                         },
-    {"ec2:*:security-group/*",                "AWS::EC2::SecurityGroup"                  },
-    {"ec2:*:internet-gateway/*",              "AWS::EC2::InternetGateway"                },
-    {"ec2:*:route-table/*",                   "AWS::EC2::RouteTable"                     },
-    {"ec2:*:launch-template/*",               "AWS::EC2::LaunchTemplate"                 },
-    {"ec2:*:network-interface/*",             "AWS::EC2::NetworkInterface"               },
-    {"ec2:*:image/*",                         "AWS::EC2::Image"                          },
+    {"ec2:*:instance/*", "AWS::EC2::Instance"},
+    {"ec2:*:vpc/*", "AWS::EC2::VPC"},
+    {"ec2:*:subnet/*", "AWS::EC2::Subnet"},
+    {"ec2:*:security-group/*", "AWS::EC2::SecurityGroup"},
+    {"ec2:*:internet-gateway/*", "AWS::EC2::InternetGateway"},
+    {"ec2:*:route-table/*", "AWS::EC2::RouteTable"},
+    {"ec2:*:launch-template/*", "AWS::EC2::LaunchTemplate"},
+    {"ec2:*:network-interface/*", "AWS::EC2::NetworkInterface"},
+    {"ec2:*:image/*", "AWS::EC2::Image"},
     {"elasticloadbalancing:*:loadbalancer/*", "AWS::ElasticLoadBalancingV2::LoadBalancer"},
-    {"elasticloadbalancing:*:targetgroup/*",  "AWS::ElasticLoadBalancingV2::TargetGroup" },
-    {"dynamodb:*:table/*",                    "AWS::DynamoDB::Table"                     },
-    {"cloudwatch:*:alarm:*",                  "AWS::CloudWatch::Alarm"                   },
-    {"resource-groups:*:group/*",             "AWS::ResourceGroups::Group"               },
+    {"elasticloadbalancing:*:targetgroup/*", "AWS::ElasticLoadBalancingV2::TargetGroup"},
+    {"dynamodb:*:table/*", "AWS::DynamoDB::Table"},
+    {"cloudwatch:*:alarm:*", "AWS::CloudWatch::Alarm"},
+    {"resource-groups:*:group/*", "AWS::ResourceGroups::Group"},
 };
 
 static const char *type_of(const char *arn)
