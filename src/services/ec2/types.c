@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-/* clang-format off: a row for each. */
+/* clang-format off */
 static const struct instance_type types[] = {
-  /* name, vCPUs, MiB, burstable, current, interfaces, addresses each */
+    /* name, vCPUs, MiB, burstable, current, interfaces, addresses each */
     {"m1.small",    1,  1740,  false, false, 2, 4},
     {"t1.micro",    1,  627,   true,  false, 2, 2},
     {"t2.nano",     1,  512,   true,  true,  2, 2},
