@@ -79,11 +79,12 @@ static const char *arn_of(const struct judging *judging, struct slice template, 
                 return NULL;
             }
         }
-        if (!is_fixed(place.member) && slice_starts(text, SLICE_LIT("arn:"))) {
+        buf_add(&arn, place.before);
+        if (!is_fixed(place.member) && slice_starts(text, SLICE_LIT("arn:")) &&
+            (place.kind.bytes > 0 || slice_starts(text, buf_slice(&arn)))) {
             buf_close(&arn); /* Things may be named by their ARNs, too. */
             return arena_strdup(ctx->arena, text);
         }
-        buf_add(&arn, place.before);
         if (text.bytes > 0 && text.data[0] == '/' && arn.bytes > 0 &&
             arn.data[arn.bytes - 1] == '/') {
             text = slice_sub(text, 1, text.bytes); /* parameter/a/b is called /a/b. */
