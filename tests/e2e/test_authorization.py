@@ -181,6 +181,9 @@ def test_roles_and_users_by_their_paths(sim):
                             policy('Allow', 'sts:AssumeRole', f'arn:aws:iam::{ACCOUNT}:role/dev/*'))
     for name, path in (('tester', '/dev/'), ('boss', '/')):
         iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=trust(arn))
+    client('iam').create_role(RoleName='made', Path='/dev/', AssumeRolePolicyDocument=trust(arn))
+    for path in ('/', '/other/'):
+        assert refused(client('iam').create_role, RoleName='dev', Path=path, AssumeRolePolicyDocument=trust(arn))[0] == 'AccessDenied'
     assert client('iam').get_role(RoleName='tester')['Role']['Path'] == '/dev/'
     assert refused(client('iam').get_role, RoleName='boss')[0] == 'AccessDenied'
     assert len(client('iam').list_access_keys()['AccessKeyMetadata']) == 1, 'their own'

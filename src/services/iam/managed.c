@@ -123,9 +123,10 @@ int iam_create_policy(struct ctx *ctx, const struct doc *in, struct doc *out, st
     struct iam *iam = ctx->control->iam;
     const char *name = doc_z(in, M_PolicyName);
     char *arn = iam_make_arn(ctx, "policy", iam_path(in), name);
+    const struct iam_new new = {"iam:CreatePolicy", "policy", "policyName", name};
     struct iam_policy *policy;
     char id[ID_BYTES];
-    int rc = iam_check_new(in, "policyName", name, err);
+    int rc = iam_check_new(ctx, in, &new, err);
 
     if (rc == 0) {
         rc = policy_parse(doc_z(in, M_PolicyDocument), false, NULL, err);

@@ -89,8 +89,13 @@ int iam_find_role(struct ctx *ctx, const char *name, struct iam_identity **role,
 /* "iam:..." an ARN of this account. malloc()ed. */
 char *iam_make_arn(const struct ctx *ctx, const char *type, const char *path, const char *name);
 int iam_check_name(const char *member, const char *name, struct error *err);
-/* Of what is to be made: its name and its Path. */
-int iam_check_new(const struct doc *in, const char *member, const char *name, struct error *err);
+/* Of what is to be made: its name and its Path, and may the caller make it? */
+struct iam_new {
+    const char *action, *type; /* "iam:CreateRole", "role" */
+    const char *member, *name; /* "roleName" */
+};
+int iam_check_new(struct ctx *ctx, const struct doc *in, const struct iam_new *new,
+                  struct error *err);
 /* PathPrefix, where given. */
 int iam_check_prefix(const struct doc *in, struct error *err);
 const char *iam_path(const struct doc *in);

@@ -28,9 +28,10 @@ int iam_create_role(struct ctx *ctx, const struct doc *in, struct doc *out, stru
 {
     struct iam *iam = ctx->control->iam;
     const char *name = doc_z(in, M_RoleName), *trust = doc_z(in, M_AssumeRolePolicyDocument);
+    const struct iam_new new = {"iam:CreateRole", "role", "roleName", name};
     struct iam_identity *role;
     char id[ID_BYTES];
-    int rc = iam_check_new(in, "roleName", name, err);
+    int rc = iam_check_new(ctx, in, &new, err);
 
     if (rc == 0) {
         rc = policy_parse(trust, true, NULL, err);
@@ -219,9 +220,11 @@ int iam_create_instance_profile(struct ctx *ctx, const struct doc *in, struct do
 {
     struct iam *iam = ctx->control->iam;
     const char *name = doc_z(in, M_InstanceProfileName);
+    const struct iam_new new = {"iam:CreateInstanceProfile", "instance-profile",
+                                "instanceProfileName", name};
     struct iam_profile *profile;
     char id[ID_BYTES];
-    int rc = iam_check_new(in, "instanceProfileName", name, err);
+    int rc = iam_check_new(ctx, in, &new, err);
 
     if (rc == 0 && iam_profile(iam, name) != NULL) {
         rc = error_api(err, "EntityAlreadyExists", "Instance Profile %s already exists.", name);

@@ -146,14 +146,21 @@ static bool is_path(struct slice path, bool prefix)
     return path.bytes > 0 && path.data[0] == '/' && (prefix || path.data[path.bytes - 1] == '/');
 }
 
-int iam_check_new(const struct doc *in, const char *member, const char *name, struct error *err)
+int iam_check_new(struct ctx *ctx, const struct doc *in, const struct iam_new *new,
+                  struct error *err)
 {
-    int rc = iam_check_name(member, name, err);
+    int rc = iam_check_name(new->member, new->name, err);
+    char *arn;
 
     if (rc == 0 && !is_path(slice_z(iam_path(in)), false)) {
         rc = error_api(err, "ValidationError",
                        "The specified value for path is invalid. It must begin and end with / and "
                        "contain only alphanumeric characters and/or / characters.");
+    }
+    if (rc == 0) {
+        arn = iam_make_arn(ctx, new->type, iam_path(in), new->name);
+        rc = iam_authorize(ctx, new->action, arn, err);
+        free(arn);
     }
     return rc;
 }

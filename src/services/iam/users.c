@@ -21,9 +21,10 @@ int iam_create_user(struct ctx *ctx, const struct doc *in, struct doc *out, stru
 {
     struct iam *iam = ctx->control->iam;
     const char *name = doc_z(in, M_UserName);
+    const struct iam_new new = {"iam:CreateUser", "user", "userName", name};
     struct iam_identity *user;
     char id[ID_BYTES];
-    int rc = iam_check_new(in, "userName", name, err);
+    int rc = iam_check_new(ctx, in, &new, err);
 
     if (rc == 0 && iam_user(iam, name) != NULL) {
         rc = error_api(err, "EntityAlreadyExists", "User with name %s already exists.", name);
