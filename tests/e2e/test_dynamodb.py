@@ -179,16 +179,16 @@ def test_a_page_with_a_costly_filter_ends_sooner(sim):
 
 def test_a_transaction_has_a_bound_of_what_its_conditions_compare(sim):
     """Hundreds of operands times 100,000 elements, in each of many items: others' writes wait for it."""
-    client = make_table(sim, 'Large')
+    client = make_table(sim, 'Wide')
     for name in '123':
-        client.put_item(TableName='Large', Item={'p': {'S': name}, 'l': {'L': [{'S': ''}] * 100000}})
+        client.put_item(TableName='Wide', Item={'p': {'S': name}, 'l': {'L': [{'S': ''}] * 100000}})
     costly = {'ConditionExpression': 'NOT (' + ' OR '.join(['contains(l, :v)'] * 140) + ')',
               'ExpressionAttributeValues': {':v': {'S': 'not there'}}}
     with pytest.raises(botocore.exceptions.ClientError, match='may compare 10000000 operands'):
         client.transact_write_items(TransactItems=[
-            {'Delete': {'TableName': 'Large', 'Key': {'p': {'S': name}}, **costly}} for name in '123'])
-    client.delete_item(TableName='Large', Key={'p': {'S': '1'}}, **costly)  # One alone may.
-    assert client.scan(TableName='Large', Select='COUNT')['Count'] == 2
+            {'Delete': {'TableName': 'Wide', 'Key': {'p': {'S': name}}, **costly}} for name in '123'])
+    client.delete_item(TableName='Wide', Key={'p': {'S': '1'}}, **costly)  # One alone may.
+    assert client.scan(TableName='Wide', Select='COUNT')['Count'] == 2
 
 
 def test_a_transaction_is_all_or_nothing(sim):
