@@ -138,14 +138,14 @@ log_tail()
 wait_ready()
 {
     local second
-    for second in $(seq 600); do
+    for second in $(seq 3600); do # As long as it lives: a base image takes a slow network its time.
         if curl -s -f --noproxy '*' -o /dev/null "http://$listen/_muster/about"; then return; fi
         if [ -d /run/systemd/system ]; then
             systemctl is-active --quiet muster || [ "$second" -lt 3 ] || break
         else
             kill -0 "$daemon" 2> /dev/null || break
         fi
-        [ "$((second % 10))" != 5 ] || echo "   still starting; the first time a base image is made, about a minute"
+        [ "$((second % 10))" != 5 ] || echo "   still starting ($second s); the first time a base image is made, about a minute"
         sleep 1
     done
     log_tail 20 >&2
