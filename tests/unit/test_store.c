@@ -278,13 +278,13 @@ static void flood_one(struct flood *flood)
     store_commit(flood->store, &changes, flood_done, mark);
 }
 
-#define EXIT_FAILED_COMMIT 42
+#define FAILED_COMMIT SIGUSR1 /* At an exit, valgrind may take what is on its way for leaked. */
 
 static void end_process(void *data, const struct error *err)
 {
     (void)data;
     (void)err;
-    _exit(EXIT_FAILED_COMMIT);
+    raise(FAILED_COMMIT);
 }
 
 static void flood_main(const char *directory, int pipe)
@@ -396,8 +396,8 @@ static void a_full_disk_ends_the_process_and_loses_nothing(void **state)
     fixture_close(fixture);
     disaster.answered = calloc(FLOOD_MAX, 1);
     run_disaster(&disaster);
-    assert_true(WIFEXITED(disaster.status));
-    check_int("the owner was told", EXIT_FAILED_COMMIT, WEXITSTATUS(disaster.status));
+    assert_true(WIFSIGNALED(disaster.status));
+    check_int("the owner was told", FAILED_COMMIT, WTERMSIG(disaster.status));
     assert_true(check_answered_is_there(&disaster) > 0);
     free(disaster.answered);
     fixture_open(fixture);
