@@ -166,8 +166,10 @@ class Muster:
         return self.start()
 
     def log_lines(self, count):
-        """The last ones, for a failure's message."""
-        return '\n' + '\n'.join(self.log.read_text(errors='replace').splitlines()[-count:])
+        """The last ones, for a failure's message; of requests those that were refused."""
+        lines = [line for line in self.log.read_text(errors='replace').splitlines()
+                 if 'api.request' not in line or 'status=200' not in line]
+        return '\n' + '\n'.join(lines[-count:])
 
     def purge(self):
         """Remove every container, namespace, rule and process that this site made."""

@@ -158,7 +158,12 @@ class Stack:
             good = {i for i, health in targets.items() if health['State'] == 'healthy'}
             return ids if len(self.group()['Instances']) == count and set(ids) == good and len(
                 good) == count else None
-        return wait(settled, f'{count} healthy instances', 90)
+        try:
+            return wait(settled, f'{count} healthy instances', 90)
+        except AssertionError as failure:
+            states = [(i['InstanceId'], i['LifecycleState'], i['HealthStatus']) for i in self.group()['Instances']]
+            latest = [(str(a['StartTime']), a['StatusCode'], a['Description'], a['Cause']) for a in self.activities()[-6:]]
+            raise AssertionError(f'{failure}\n{states}\n{self.targets()}\n{latest}') from failure
 
     def activities(self):
         """Oldest first."""
