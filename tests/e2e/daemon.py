@@ -17,6 +17,7 @@ import botocore.session
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('MUSTER_BUILD', ROOT / 'build'))
+PATIENCE = int(os.environ.get('MUSTER_PATIENCE', 1))  # Of an emulated machine's tests.
 REGION = 'us-east-2'
 BESIDE = pathlib.Path(sys.executable).parent / 'aws'
 MODELS = botocore.loaders.create_loader()  # For all clients: reading a model takes up to half a second.
@@ -27,8 +28,8 @@ def binary(name):
 
 
 def wait(condition, what, timeout=30, every=0.1):
-    """The condition's first true value; fails with its last one after `timeout` real seconds."""
-    end = time.monotonic() + timeout
+    """The condition's first true value; fails with its last one after `timeout` real seconds ($MUSTER_PATIENCE times)."""
+    end = time.monotonic() + timeout * PATIENCE
     while True:
         value = condition()
         if value:
