@@ -111,6 +111,17 @@ def test_a_launch_is_judged_by_all_that_it_is_of(sim, place):
     code, _, text = refused(client('autoscaling').create_auto_scaling_group, AutoScalingGroupName='elsewhere', MinSize=0,
                             MaxSize=1, LaunchTemplate={'LaunchTemplateId': template}, VPCZoneIdentifier=place['subnets'][1])
     assert code == 'AccessDenied' and text == f'You are not authorized to use launch template: {template}'
+    # Nor by a template that could not be launched yet.
+    iam.delete_user_policy(UserName='launcher', PolicyName='pass')
+    iam.put_user_policy(UserName='launcher', PolicyName='launches', PolicyDocument=document(policy('Allow', 'ec2:*', '*')))
+    for number, more in enumerate(({'KeyName': 'later', 'IamInstanceProfile': {'Name': 'mighty'}},
+                                   {'IamInstanceProfile': {'Name': 'later'}})):
+        later = ec2.create_launch_template(LaunchTemplateName=f'later-{number}', LaunchTemplateData={
+            'ImageId': BASE_IMAGE, 'InstanceType': 't2.micro', **more})['LaunchTemplate']['LaunchTemplateId']
+        code, _, text = refused(client('autoscaling').create_auto_scaling_group, AutoScalingGroupName='later', MinSize=0,
+                                MaxSize=1, LaunchTemplate={'LaunchTemplateId': later},
+                                VPCZoneIdentifier=place['subnets'][0])
+        assert code == 'AccessDenied' and text == f'You are not authorized to use launch template: {later}'
     _, client = make_user(sim, 'profiler', policy('Allow', 'iam:*InstanceProfile', '*'))
     client('iam').create_instance_profile(InstanceProfileName='own')
     assert 'iam:PassRole' in refused(client('iam').add_role_to_instance_profile, InstanceProfileName='own',

@@ -20,6 +20,11 @@ void launch_plan_close(struct launch_plan *plan)
     plan->mappings_count = 0;
 }
 
+static int first(int rc, int next)
+{
+    return rc != 0 ? rc : next;
+}
+
 static int merge(struct ctx *ctx, const struct doc *in, struct launch_plan *plan, struct error *err)
 {
     const struct doc *spec = doc_get(in, M_LaunchTemplate);
@@ -118,9 +123,14 @@ static int find_groups(struct ctx *ctx, struct launch_plan *plan, struct error *
     struct group *group;
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < doc_count(where, ids); i++) {
-        rc = thing_need(ctx, KIND_GROUP, doc_z_at(where, ids, i), (void **)&group, err);
-        rc = rc != 0 ? rc : add_group(ctx, plan, group, err);
+    if (plan->subnet == NULL) {
+        return 0; /* Already refused for that. */
+    }
+    for (size_t i = 0; i < doc_count(where, ids); i++) {
+        struct error *told = rc == 0 ? err : NULL;
+        int one = thing_need(ctx, KIND_GROUP, doc_z_at(where, ids, i), (void **)&group, told);
+
+        rc = first(rc, one != 0 ? one : add_group(ctx, plan, group, told));
     }
     for (size_t i = 0; rc == 0 && where == plan->in && i < doc_count(where, M_SecurityGroups);
          i++) {
@@ -324,7 +334,7 @@ static int plan_mappings(struct launch_plan *plan, struct error *err)
 {
     int rc = 0;
 
-    for (size_t i = 0; i < plan->image->mappings_count; i++) {
+    for (size_t i = 0; plan->image != NULL && i < plan->image->mappings_count; i++) {
         const struct mapping *from = &plan->image->mappings[i];
         struct mapping *to = new_mapping(plan);
 
@@ -339,25 +349,31 @@ static int plan_mappings(struct launch_plan *plan, struct error *err)
     return rc;
 }
 
+static int check_tags(const struct launch_plan *plan, struct error *err)
+{
+    return tag_specs_check(
+        plan->in, "instance;volume;network-interface;spot-instances-request;elastic-gpu", err);
+}
+
+/* Once one has failed, the others do what they can: a caller may want to judge it all the same. */
 int launch_plan_make(struct ctx *ctx, const struct doc *in, const struct launch_options *options,
                      struct launch_plan *plan, struct error *err)
 {
     int rc = merge(ctx, in, plan, err);
 
-    rc = rc != 0 ? rc : check_interfaces(options, plan, err);
-    rc = rc != 0 ? rc : find_image(ctx, plan, err);
-    rc = rc != 0 ? rc : find_type_and_key(ctx, plan, err);
-    rc = rc != 0 ? rc : find_subnet(ctx, options, plan, err);
-    rc = rc != 0 ? rc : find_groups(ctx, plan, err);
-    rc = rc != 0 ? rc : find_profile(ctx, plan, err);
-    rc = rc != 0 ? rc : check_user_data(ctx, plan, err);
-    rc = rc != 0 ? rc : check_metadata(plan, err);
-    rc = rc != 0 ? rc
-                 : tag_specs_check(plan->in,
-                                   "instance;volume;network-interface;spot-instances-request;"
-                                   "elastic-gpu",
-                                   err);
-    rc = rc != 0 ? rc : plan_mappings(plan, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = check_interfaces(options, plan, err);
+    rc = first(rc, find_image(ctx, plan, rc == 0 ? err : NULL));
+    rc = first(rc, find_type_and_key(ctx, plan, rc == 0 ? err : NULL));
+    rc = first(rc, find_subnet(ctx, options, plan, rc == 0 ? err : NULL));
+    rc = first(rc, find_groups(ctx, plan, rc == 0 ? err : NULL));
+    rc = first(rc, find_profile(ctx, plan, rc == 0 ? err : NULL));
+    rc = first(rc, check_user_data(ctx, plan, rc == 0 ? err : NULL));
+    rc = first(rc, check_metadata(plan, rc == 0 ? err : NULL));
+    rc = first(rc, check_tags(plan, rc == 0 ? err : NULL));
+    rc = first(rc, plan_mappings(plan, rc == 0 ? err : NULL));
     if (rc != 0) {
         return rc;
     }
@@ -392,13 +408,13 @@ int launch_plan_judge(struct ctx *ctx, const struct launch_plan *plan, struct er
     if (rc == 0 && plan->mappings_count > 0) {
         rc = judge_one(ctx, ec2_arn(ctx, "volume", "*"), err);
     }
-    if (rc == 0 && plan->key != NULL) {
-        rc = judge_one(ctx, ec2_arn(ctx, "key-pair", plan->key->name), err);
+    if (rc == 0 && doc_has(plan->in, M_KeyName)) { /* Maybe of one that is made later. */
+        rc = judge_one(ctx, ec2_arn(ctx, "key-pair", doc_z(plan->in, M_KeyName)), err);
     }
     if (rc == 0 && plan->template_id != NULL) {
         rc = judge_one(ctx, thing_arn(ctx, KIND_TEMPLATE, plan->template_id), err);
     }
-    if (rc == 0 && plan->has_profile) {
+    if (rc == 0 && doc_has(plan->in, M_IamInstanceProfile)) {
         rc = iam_pass_role(ctx, plan->profile.role, "ec2.amazonaws.com", err);
     }
     return rc;

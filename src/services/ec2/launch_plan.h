@@ -28,14 +28,15 @@ struct launch_plan {
     size_t mappings_count;
 };
 
-/* Look up and check all of @in, a RunInstances request; fails as that does. To be closed in any
- * case; all but the mappings is borrowed, or in the arena. */
+/* Look up and check all of @in, a RunInstances request; fails as that does, with what could be
+ * found. To be closed in any case; all but the mappings is borrowed, or in the arena. */
 int launch_plan_make(struct ctx *ctx, const struct doc *in, const struct launch_options *options,
                      struct launch_plan *plan, struct error *err);
 void launch_plan_close(struct launch_plan *plan);
-/* May ctx's caller launch it, or as much of it as could be made? All that a launch is of must be
- * allowed, also what a launch template brings, and the role's being passed. ERR_DENIED. "Actions,
- * resources, and condition keys for Amazon EC2", Service Authorization Reference. */
+/* May ctx's caller launch it, or what could be found of it (the rest may be there later)? All that
+ * a launch is of must be allowed, also what a launch template brings, and the role's being passed.
+ * ERR_DENIED. "Actions, resources, and condition keys for Amazon EC2", Service Authorization
+ * Reference. */
 int launch_plan_judge(struct ctx *ctx, const struct launch_plan *plan, struct error *err);
 
 #endif /* SERVICES_EC2_LAUNCH_PLAN_H */

@@ -176,9 +176,13 @@ int iam_authorize(struct ctx *ctx, const char *action, const char *resource, str
 
 int iam_pass_role(struct ctx *ctx, const char *role_name, const char *service, struct error *err)
 {
-    const struct iam_identity *role = iam_role(ctx->control->iam, role_name);
+    const struct iam_identity *role =
+        role_name == NULL ? NULL : iam_role(ctx->control->iam, role_name);
+    char *any = iam_make_arn(ctx, "role", "/", "*");
+    int rc = authorize(ctx, "iam:PassRole", role != NULL ? role->arn : any, service, err);
 
-    return role == NULL ? 0 : authorize(ctx, "iam:PassRole", role->arn, service, err);
+    free(any);
+    return rc;
 }
 
 bool iam_role_trusts(struct ctx *ctx, const char *role_name, const char *service)

@@ -15,7 +15,8 @@ int iam_find_secret(struct ctx *ctx, struct slice access_key, struct slice sessi
 int iam_authorize(struct ctx *ctx, const char *action, const char *resource, struct error *err);
 
 /* May ctx's caller give the role to @service ("ec2.amazonaws.com")? Else they could do by it what
- * they may not. ERR_DENIED. A role that is not there is nobody's to give. */
+ * they may not. ERR_DENIED. For a role that is not there (yet), or NULL, they must be allowed to
+ * give any. */
 int iam_pass_role(struct ctx *ctx, const char *role_name, const char *service, struct error *err);
 
 /* An instance profile by name or ARN. Borrowed until the next change. ERR_NOT_FOUND. */
