@@ -1,5 +1,5 @@
 #!/bin/bash
-# What takes too long for every change: 200 rounds of kills, 300,000 calls and 3,000 stacks at random,
+# What takes too long for every change: 200 rounds of kills, 300,000 calls and 20,000 templates at random,
 # the unit tests under valgrind, an hour of fuzzing per target, and the tests that are marked nightly.
 # Needs root; `ninja -C build nightly` runs it.
 #
@@ -10,7 +10,7 @@ targets=$(find tests/fuzz -name 'fuzz_*.c' | wc -l)
 export MUSTER_CRASH_ROUNDS=${MUSTER_CRASH_ROUNDS:-200}
 export MUSTER_CALLS=${MUSTER_CALLS:-300000}
 export MUSTER_BODIES=${MUSTER_BODIES:-200000}
-export MUSTER_TEMPLATES=${MUSTER_TEMPLATES:-3000}
+export MUSTER_TEMPLATES=${MUSTER_TEMPLATES:-20000}
 export MUSTER_SEED=${MUSTER_SEED:-$(date +%s)}
 # tools/fuzz.sh divides among the targets, and runs as many at once as there are processors.
 export FUZZ_SECONDS=$((${NIGHTLY_FUZZ_SECONDS:-3600} * targets / $(nproc)))

@@ -17,6 +17,7 @@ import botocore.session
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('MUSTER_BUILD', ROOT / 'build'))
+NEWER = tuple(map(int, botocore.__version__.split('.')[:2])) >= (1, 36)  # Debian 12's boto3 does not know all.
 PATIENCE = int(os.environ.get('MUSTER_PATIENCE', 1))  # Of an emulated machine's tests.
 REGION = 'us-east-2'
 BESIDE = pathlib.Path(sys.executable).parent / 'aws'

@@ -332,6 +332,146 @@ def test_a_rollback_that_failed_goes_on_without_what_holds_it(fast_sim, cloudfor
                 'its end')
 
 
+def table(name, **properties):
+    return {'Type': 'AWS::DynamoDB::Table', 'Properties': {
+        'TableName': name, 'BillingMode': 'PAY_PER_REQUEST', 'KeySchema': [{'AttributeName': 'K', 'KeyType': 'HASH'}],
+        'AttributeDefinitions': [{'AttributeName': 'K', 'AttributeType': 'S'}], **properties}}
+
+
+def tables(muster):
+    return muster.client('dynamodb').list_tables()['TableNames']
+
+
+def ends(cloudformation, name):
+    cloudformation.delete_stack(StackName=name)
+    daemon.wait(lambda: name not in [row['StackName'] for row in cloudformation.describe_stacks()['Stacks']], f'{name} to go',
+                every=0.05)
+
+
+def test_a_rollback_waits_for_what_it_called_off(sim):
+    """The table is still being updated, at real time for a second, when the subnet has failed."""
+    cloudformation, dynamodb = sim.client('cloudformation'), sim.client('dynamodb')
+    cloudformation.create_stack(StackName='waits', **template(Table=table('Waits'), Vpc=VPC))
+    settles(cloudformation, 'waits', 'CREATE_COMPLETE')
+    units = {'ReadCapacityUnits': 5, 'WriteCapacityUnits': 5}
+    cloudformation.update_stack(StackName='waits', **template(Vpc=VPC, Subnet={**OUTSIDE, 'DependsOn': 'Vpc'}, Table=table(
+        'Waits', BillingMode='PROVISIONED', ProvisionedThroughput=units)))
+    settles(cloudformation, 'waits', 'UPDATE_ROLLBACK_COMPLETE')
+    assert dynamodb.describe_table(TableName='Waits')['Table']['BillingModeSummary']['BillingMode'] == 'PAY_PER_REQUEST'
+    ends(cloudformation, 'waits')
+
+
+def test_a_rollback_brings_tags_back_and_unties_what_was_bad(fast_sim, cloudformation):
+    def made(*tags, **more):
+        return {'Tags': [{'Key': 'team', 'Value': 'red' if not more else 'blue'}],
+                **template(Vpc=VPC, Table=table('Tied', Tags=[{'Key': key, 'Value': 'v'} for key in tags]), **more)}
+    cloudformation.create_stack(StackName='tied', **made('own'))
+    settles(cloudformation, 'tied', 'CREATE_COMPLETE')
+    for tags in (('own', 'x' * 200), ('other', ''), ('more',)):
+        cloudformation.update_stack(StackName='tied', **made(*tags, Subnet=OUTSIDE))
+        settles(cloudformation, 'tied', 'UPDATE_ROLLBACK_COMPLETE')
+        arn = fast_sim.client('dynamodb').describe_table(TableName='Tied')['Table']['TableArn']
+        assert {row['Key']: row['Value'] for row in fast_sim.client('dynamodb').list_tags_of_resource(ResourceArn=arn)['Tags']
+                if not row['Key'].startswith('aws:')} == {'own': 'v', 'team': 'red'}
+        assert cloudformation.describe_stacks(StackName='tied')['Stacks'][0]['Tags'] == [{'Key': 'team', 'Value': 'red'}]
+    ends(cloudformation, 'tied')
+
+
+def test_policies_of_deletion(fast_sim, cloudformation):
+    """What is retained: at the stack's end, when replaced, and when a rollback undoes what made it."""
+    kept, careful = {'DeletionPolicy': 'Retain'}, {'DeletionPolicy': 'RetainExceptOnCreate'}
+    both = {'Kept': {**table('kept'), **kept}, 'Careful': {**table('careful'), **careful}}
+    cloudformation.create_stack(StackName='keeps', **template(Vpc=VPC, Fails={**OUTSIDE, 'DependsOn': ['Kept', 'Careful']}, **both))
+    settles(cloudformation, 'keeps', 'ROLLBACK_COMPLETE')
+    daemon.wait(lambda: tables(fast_sim) == ['kept'], 'the other table to go')
+    ends(cloudformation, 'keeps')
+    fast_sim.client('dynamodb').delete_table(TableName='kept')
+    daemon.wait(lambda: tables(fast_sim) == [], 'the table to go')
+
+    cloudformation.create_stack(StackName='keeps', **template(Vpc=VPC, Gone={
+        **table('first'), 'UpdateReplacePolicy': 'Retain'}, Plain=table('plain'), **both))
+    settles(cloudformation, 'keeps', 'CREATE_COMPLETE')
+    cloudformation.update_stack(StackName='keeps', **template(Vpc=VPC, Gone={
+        **table('second'), 'UpdateReplacePolicy': 'Retain'}, Plain=table('simple'), **both))
+    settles(cloudformation, 'keeps', 'UPDATE_COMPLETE')
+    daemon.wait(lambda: tables(fast_sim) == ['careful', 'first', 'kept', 'second', 'simple'], 'the plain table to go')
+    events = [(row['LogicalResourceId'], row['PhysicalResourceId'], row['ResourceStatus']) for row in
+              cloudformation.describe_stack_events(StackName='keeps')['StackEvents']
+              if row['ResourceStatus'].startswith('DELETE')]
+    assert events == [('Plain', 'plain', 'DELETE_COMPLETE'), ('Plain', 'plain', 'DELETE_IN_PROGRESS'),
+                      ('Gone', 'first', 'DELETE_SKIPPED')] or events == [
+        ('Plain', 'plain', 'DELETE_COMPLETE'), ('Gone', 'first', 'DELETE_SKIPPED'), ('Plain', 'plain', 'DELETE_IN_PROGRESS')]
+    ends(cloudformation, 'keeps')
+    daemon.wait(lambda: tables(fast_sim) == ['careful', 'first', 'kept'], 'what is not kept to go')
+    for name in tables(fast_sim):
+        fast_sim.client('dynamodb').delete_table(TableName=name)
+
+    for attribute, value, says in (
+            ('DeletionPolicy', 'Keep', 'Template format error: Unrecognized DeletionPolicy Keep for resource Vpc'),
+            ('UpdateReplacePolicy', 'RetainExceptOnCreate',
+             'Template format error: Unrecognized UpdateReplacePolicy RetainExceptOnCreate for resource Vpc'),
+            ('DeletionPolicy', {'Ref': 'AWS::Region'}, 'Template format error: Every DeletionPolicy member must be a string.'),
+            ('DeletionPolicy', 'Snapshot', 'Template error: resource type AWS::EC2::VPC does not support deletion policy Snapshot')):
+        refused(cloudformation.create_stack, 'ValidationError', says, StackName='none',
+                **template(Vpc={**VPC, attribute: value}))
+
+
+@pytest.mark.clients
+@pytest.mark.skipif(not daemon.NEWER, reason='boto3 does not know the parameter yet')
+def test_a_rollback_can_take_all_that_is_new(fast_sim, cloudformation):
+    cloudformation.create_stack(StackName='new', RetainExceptOnCreate=True, **template(
+        Vpc=VPC, Fails={**OUTSIDE, 'DependsOn': 'Kept'}, Kept={**table('new'), 'DeletionPolicy': 'Retain'}))
+    settles(cloudformation, 'new', 'ROLLBACK_COMPLETE')
+    daemon.wait(lambda: tables(fast_sim) == [], 'the table to go')
+    ends(cloudformation, 'new')
+
+
+def test_what_a_type_does_not_have_fails_and_what_is_anothers_stays(fast_sim, cloudformation):
+    alarm = {'Type': 'AWS::CloudWatch::Alarm', 'Properties': {
+        'AlarmName': 'theirs', 'Namespace': 'N', 'MetricName': 'M', 'Statistic': 'Sum', 'Period': 60, 'EvaluationPeriods': 1,
+        'Threshold': 5, 'ComparisonOperator': 'GreaterThanThreshold'}}
+    fast_sim.client('cloudwatch').put_metric_alarm(**{**alarm['Properties'], 'Threshold': 1})
+    for name, resource, says in (
+            ('other', {**GATEWAY, 'Properties': {'Other': 1}}, 'Encountered unsupported property Other'),
+            ('index', table('indexed', GlobalSecondaryIndexes=[]), 'Encountered unsupported property GlobalSecondaryIndexes'),
+            ('alarm', alarm, "Resource of type 'AWS::CloudWatch::Alarm' with identifier 'theirs' already exists.")):
+        cloudformation.create_stack(StackName=name, **template(Bad=resource))
+        settles(cloudformation, name, 'ROLLBACK_COMPLETE')
+        [reason] = [row['ResourceStatusReason'] for row in cloudformation.describe_stack_events(StackName=name)['StackEvents']
+                    if row['ResourceStatus'] == 'CREATE_FAILED']
+        assert says in reason
+        ends(cloudformation, name)
+    [found] = fast_sim.client('cloudwatch').describe_alarms(AlarmNames=['theirs'])['MetricAlarms']
+    assert found['Threshold'] == 1
+    fast_sim.client('cloudwatch').delete_alarms(AlarmNames=['theirs'])
+
+
+@pytest.mark.clients
+def test_a_table_is_changed_where_it_can_be(fast_sim, cloudformation):
+    dynamodb = fast_sim.client('dynamodb')
+    units = {'ReadCapacityUnits': 5, 'WriteCapacityUnits': 6}
+    shapes = [table('Shaped'), table('Shaped', BillingMode='PROVISIONED', ProvisionedThroughput=units),
+              table('Shaped', BillingMode='PROVISIONED', ProvisionedThroughput=units, DeletionProtectionEnabled=True,
+                    TableClass='STANDARD_INFREQUENT_ACCESS'), table('Shaped')]
+    del shapes[2]['Properties']['BillingMode']  # It is what there is without one.
+    for at, shape in enumerate(shapes):
+        (cloudformation.update_stack if at else cloudformation.create_stack)(StackName='shaped', **template(Table=shape))
+        settles(cloudformation, 'shaped', 'UPDATE_COMPLETE' if at else 'CREATE_COMPLETE')
+        shown = dynamodb.describe_table(TableName='Shaped')['Table']
+        assert not daemon.NEWER or shown['DeletionProtectionEnabled'] == (at == 2)
+        assert shown['ProvisionedThroughput']['WriteCapacityUnits'] == (6 if at in (1, 2) else 0)
+        assert shown.get('TableClassSummary', {}).get('TableClass', 'STANDARD') == (
+            'STANDARD_INFREQUENT_ACCESS' if at == 2 else 'STANDARD')
+    other = {'AttributeDefinitions': [{'AttributeName': 'L', 'AttributeType': 'S'}],
+             'KeySchema': [{'AttributeName': 'L', 'KeyType': 'HASH'}]}
+    cloudformation.update_stack(StackName='shaped', **template(Table=table('Shaped', **other)))  # Its items would be lost.
+    settles(cloudformation, 'shaped', 'UPDATE_ROLLBACK_COMPLETE')
+    assert ('CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename Shaped and update '
+            'the stack again.') in [row.get('ResourceStatusReason') for row in
+                                    cloudformation.describe_stack_events(StackName='shaped')['StackEvents']]
+    ends(cloudformation, 'shaped')
+
+
 def test_bad_change_sets_change_nothing(cloudformation):
     create = cloudformation.create_change_set
     body = json.dumps(QUEUE)

@@ -7,14 +7,12 @@ import threading
 
 import boto3.dynamodb.conditions
 import boto3.dynamodb.types
-import botocore
 import botocore.exceptions
 import pytest
 
 import daemon
 
 pytestmark = pytest.mark.clients
-NEWER = tuple(map(int, botocore.__version__.split('.')[:2])) >= (1, 36)  # Debian 12's does not know all.
 
 
 def resource(muster):
@@ -56,7 +54,7 @@ def test_a_table_is_made_described_tagged_and_deleted(sim):
     client.get_waiter('table_exists').wait(TableName='Life', WaiterConfig={'Delay': 1})
     table = client.describe_table(TableName='Life')['Table']
     assert table['TableArn'] == f'arn:aws:dynamodb:{daemon.REGION}:000000000000:table/Life'
-    if NEWER:
+    if daemon.NEWER:
         assert table['WarmThroughput']['Status'] == 'ACTIVE'  # Terraform waits for it.
     assert table['BillingModeSummary']['BillingMode'] == 'PAY_PER_REQUEST'
     assert client.list_tags_of_resource(ResourceArn=table['TableArn'])['Tags'] == [{'Key': 'team', 'Value': 'red'}]
@@ -101,7 +99,7 @@ def test_of_many_creators_one_wins(sim):
     assert results.count('won') == 1
 
 
-@pytest.mark.skipif(not NEWER, reason='boto3 does not know the parameter yet')
+@pytest.mark.skipif(not daemon.NEWER, reason='boto3 does not know the parameter yet')
 def test_a_failed_condition_can_show_the_item(sim):
     client = make_table(sim, 'Shown')
     client.put_item(TableName='Shown', Item={'p': {'S': 'key'}, 'n': {'N': '1'}})

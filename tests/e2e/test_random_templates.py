@@ -1,13 +1,15 @@
 """Templates at random: the candidates stack with anything in it changed settles, and can be deleted.
 
 What is no template is refused; what cannot be made is rolled back. The seed is printed; MUSTER_SEED=N
-MUSTER_TEMPLATES=N repeats a run.
+MUSTER_TEMPLATES=N makes the same templates again.
 """
 import collections
+import concurrent.futures
 import copy
 import json
 import os
 import random
+import time
 
 import botocore.exceptions
 import pytest
@@ -19,6 +21,26 @@ JUNK = [None, '', 0, -1, True, [], {}, 'x' * 5000, [[]], {'a': {}}, '10.0.0.0/16
         {'Ref': 'AWS::NoValue'}, {'Ref': 'AWS::Region'}, {'Ref': 'None'}, {'Fn::GetAtt': ['LoadBalancer', 'None']},
         {'Fn::Select': [9, ['a']]}, {'Fn::Sub': '${AWS::StackName}'}, {'Fn::Join': ['', [1, {'a': 1}]]},
         {'Fn::If': ['None', 1, 2]}, {'Fn::GetAZs': ''}]
+
+WORKERS = 8
+FOUND_BY = {
+    'AWS::AutoScaling::AutoScalingGroup': ('autoscaling', 'describe_auto_scaling_groups', 'AutoScalingGroupNames'),
+    'AWS::AutoScaling::ScalingPolicy': ('autoscaling', 'describe_policies', 'PolicyNames'),
+    'AWS::CloudWatch::Alarm': ('cloudwatch', 'describe_alarms', 'AlarmNames'),
+    'AWS::DynamoDB::Table': ('dynamodb', 'describe_table', 'TableName'),
+    'AWS::EC2::InternetGateway': ('ec2', 'describe_internet_gateways', 'InternetGatewayIds'),
+    'AWS::EC2::LaunchTemplate': ('ec2', 'describe_launch_templates', 'LaunchTemplateIds'),
+    'AWS::EC2::RouteTable': ('ec2', 'describe_route_tables', 'RouteTableIds'),
+    'AWS::EC2::SecurityGroup': ('ec2', 'describe_security_groups', 'GroupIds'),
+    'AWS::EC2::Subnet': ('ec2', 'describe_subnets', 'SubnetIds'),
+    'AWS::EC2::VPC': ('ec2', 'describe_vpcs', 'VpcIds'),
+    'AWS::ElasticLoadBalancingV2::Listener': ('elbv2', 'describe_listeners', 'ListenerArns'),
+    'AWS::ElasticLoadBalancingV2::LoadBalancer': ('elbv2', 'describe_load_balancers', 'LoadBalancerArns'),
+    'AWS::ElasticLoadBalancingV2::TargetGroup': ('elbv2', 'describe_target_groups', 'TargetGroupArns'),
+    'AWS::IAM::InstanceProfile': ('iam', 'get_instance_profile', 'InstanceProfileName'),
+    'AWS::IAM::Role': ('iam', 'get_role', 'RoleName'),
+    'AWS::ResourceGroups::Group': ('resource-groups', 'get_group', 'GroupName'),
+}
 
 
 def parsed(text):
@@ -42,68 +64,115 @@ def paths(tree, to=()):
             yield from paths(tree[key], (*to, key))
 
 
+def at(template, path):
+    for key in path:
+        template = template[key]
+    return template
+
+
 def changed(pick, template):
     """A copy with something left out, put for another thing, or added."""
     template = copy.deepcopy(template)
     for _ in range(pick.choice([1, 1, 1, 2, 3])):
-        path = pick.choice([path for path in paths(template) if len(path) > 1 and path[0] == 'Resources'])
-        node = template
-        for key in path[:-1]:
-            node = node[key]
-        what = pick.random()
+        places = [path for path in paths(template) if len(path) > 1 and path[0] == 'Resources']
+        path = pick.choice(places)
+        node, what = at(template, path[:-1]), pick.random()
         if what < 0.25:
             del node[path[-1]]
-        elif what < 0.85:
+        elif what < 0.65:
             node[path[-1]] = copy.deepcopy(pick.choice(JUNK))
+        elif what < 0.85:
+            node[path[-1]] = copy.deepcopy(at(template, pick.choice(places)))
         elif isinstance(node, list):
             node.append(copy.deepcopy(pick.choice(JUNK)))
         else:
             node[pick.choice(['Other', 'Tags', 'Type', 'Properties', 'DependsOn', 'DeletionPolicy'])] = copy.deepcopy(
-                pick.choice(JUNK))
+                pick.choice(JUNK + ['Retain', 'Delete']))
     return template
+
+
+class Stacks:
+    """One stack after another, each with names of its own, changed at random."""
+
+    def __init__(self, muster, clients, whole, number, seed):
+        self.muster, self.clients, self.whole, self.number = muster, clients, whole, number
+        self.pick, self.outcomes = random.Random(seed), collections.Counter()
+        self.cloudformation = clients['cloudformation']
+        self.name, self.made = f'w{number}', 0
+
+    def status(self):
+        assert self.muster.process.poll() is None, self.muster.log_lines(40)
+        try:
+            [row] = self.cloudformation.describe_stacks(StackName=self.name)['Stacks']
+        except botocore.exceptions.ClientError:
+            return 'GONE'
+        return row['StackStatus']
+
+    def settle(self):
+        """The status at rest. What an update replaced and instances still use is given minutes to go: not waited for."""
+        patience = time.monotonic() + 10
+        after = daemon.wait(
+            lambda: not (status := self.status()).endswith('_IN_PROGRESS') and status
+            or 'CLEANUP' in status and time.monotonic() > patience and status, f'{self.name} to settle', every=0.05)
+        assert not after.endswith(('ROLLBACK_FAILED', 'DELETE_FAILED')), [self.name, after] + [
+            (event['LogicalResourceId'], event['ResourceStatus'], event.get('ResourceStatusReason'))
+            for event in self.cloudformation.describe_stack_events(StackName=self.name)['StackEvents']][:80]
+        return after
+
+    def check(self):
+        """Everything that the stack is said to be made of is there."""
+        resources = self.cloudformation.list_stack_resources(StackName=self.name)['StackResourceSummaries']
+        for resource in resources:
+            if resource['ResourceType'] in FOUND_BY:
+                service, action, member = FOUND_BY[resource['ResourceType']]
+                found = getattr(self.clients[service], action)(**{
+                    member: [resource['PhysicalResourceId']] if member.endswith('s') else resource['PhysicalResourceId']})
+                assert any(found[key] for key in found if key != 'ResponseMetadata'), resource
+
+    def round(self, before):
+        """One change, and what came of it; most stacks begin as they should be, for then more can be changed."""
+        template = self.whole if before == 'GONE' and self.pick.random() < 0.7 else changed(self.pick, self.whole)
+        parameters = {'Project': self.name, 'ImageId': 'ami-0deb1a12000000000', 'MinSize': '1', 'DesiredCapacity': '1'}
+        request = {'StackName': self.name, 'TemplateBody': json.dumps(template),
+                   'Capabilities': ['CAPABILITY_IAM'],
+                   'Parameters': [{'ParameterKey': key, 'ParameterValue': value} for key, value in parameters.items()]}
+        try:
+            (self.cloudformation.create_stack if before == 'GONE' else self.cloudformation.update_stack)(**request)
+        except botocore.exceptions.ClientError as error:
+            assert error.response['ResponseMetadata']['HTTPStatusCode'] < 500, error
+        return self.settle()
+
+    def run(self, rounds):
+        after = 'GONE'
+        for _ in range(rounds):
+            after = self.round(after)
+            self.outcomes[after] += 1
+            if after in ('CREATE_COMPLETE', 'UPDATE_COMPLETE', 'UPDATE_ROLLBACK_COMPLETE'):
+                self.check()
+            if after == 'ROLLBACK_COMPLETE' or after != 'GONE' and self.pick.random() < 0.1:
+                self.cloudformation.delete_stack(StackName=self.name)
+                if 'CLEANUP' not in after:
+                    after = self.settle()
+                    self.outcomes[f'then {after}'] += 1
+            if 'CLEANUP' in after or after == 'GONE':  # Retained things keep their names.
+                self.made += 1
+                self.name, after = f'w{self.number}-{self.made}', 'GONE'
+        return self.outcomes
 
 
 @pytest.mark.random
 def test_any_template_settles(tmp_path):
     """The candidates stack, a little changed: made or updated, rolled back, deleted."""
-    rounds, seed = int(os.environ.get('MUSTER_TEMPLATES', 100)), int(os.environ.get('MUSTER_SEED', 1))
+    rounds, seed = int(os.environ.get('MUSTER_TEMPLATES', 400)), int(os.environ.get('MUSTER_SEED', 1))
     print(f'MUSTER_SEED={seed} MUSTER_TEMPLATES={rounds}')
     whole = parsed((daemon.ROOT / 'deploy/stack.yaml').read_text())
-    pick, outcomes, name = random.Random(seed), collections.Counter(), 'one'
-    parameters = [{'ParameterKey': key, 'ParameterValue': value} for key, value in (
-        ('ImageId', 'ami-0deb1a12000000000'), ('MinSize', '1'), ('DesiredCapacity', '1'))]
+    whole['Resources']['CandidatesTable']['Properties']['TableName'] = {'Fn::Sub': '${Project}-table'}
     for muster in daemon.fresh(tmp_path, ['--compute', 'sim', '--time-scale', '100']):
-        cloudformation = muster.client('cloudformation')
-
-        def status():
-            assert muster.process.poll() is None, muster.log_lines(40)
-            rows = [row['StackStatus'] for row in cloudformation.describe_stacks()['Stacks'] if row['StackName'] == name]
-            # What an update replaced and instances still use is given ten minutes to go.
-            settled = not rows or not rows[0].endswith('_IN_PROGRESS') or 'CLEANUP' in rows[0]
-            return (rows or ['GONE'])[0] if settled else None
-
-        def settle(what):
-            after = daemon.wait(status, what, every=0.05)
-            assert not after.endswith(('ROLLBACK_FAILED', 'DELETE_FAILED')), [what] + [
-                (event['LogicalResourceId'], event['ResourceStatus'], event.get('ResourceStatusReason'))
-                for event in cloudformation.describe_stack_events(StackName=name)['StackEvents']][:80]
-            return after
-        for at in range(rounds):
-            before = settle(f'the stack to settle in round {at}')
-            if 'CLEANUP' in before:
-                name = f'stack-{at}'
-                continue
-            request = {'StackName': name, 'TemplateBody': json.dumps(changed(pick, whole)), 'Parameters': parameters,
-                       'Capabilities': ['CAPABILITY_IAM']}
-            try:
-                (cloudformation.create_stack if before == 'GONE' else cloudformation.update_stack)(**request)
-            except botocore.exceptions.ClientError as error:
-                assert error.response['ResponseMetadata']['HTTPStatusCode'] < 500, f'round {at}: {error}'
-            after = settle(f'the stack to settle in round {at}')
-            outcomes[after] += 1
-            if after == 'ROLLBACK_COMPLETE' or not after.endswith('_COMPLETE') and after != 'GONE' or pick.random() < 0.1:
-                cloudformation.delete_stack(StackName=name)
-                outcomes[f'then {settle("the end")}'] += 1
+        clients = {service: muster.client(service) for service in ['cloudformation', *{row[0] for row in FOUND_BY.values()}]}
+        with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+            workers = [pool.submit(Stacks(muster, clients, whole, number, f'{seed}/{number}').run, rounds // WORKERS)
+                       for number in range(WORKERS)]
+            outcomes = sum((worker.result() for worker in workers), collections.Counter())
         print(dict(outcomes))
-        assert outcomes['UPDATE_ROLLBACK_COMPLETE'] > 0 and outcomes['then GONE'] > 0, outcomes
+        assert outcomes['UPDATE_COMPLETE'] > 0 and outcomes['UPDATE_ROLLBACK_COMPLETE'] > 0 and outcomes['then GONE'] > 0, outcomes
         muster.stop_sound()

@@ -327,17 +327,18 @@ void change_update(struct ctx *ctx, struct stack *stack, struct stack_change *ch
         return;
     }
     free(stack->old_template_text);
-    for (size_t i = 0; i < stack->old_parameters_count; i++) {
-        free(stack->old_parameters[i].key);
-        free(stack->old_parameters[i].value);
-    }
-    free(stack->old_parameters);
+    key_values_free(stack->old_parameters, stack->old_parameters_count);
+    key_values_free(stack->old_tags, stack->old_tags_count);
     stack->old_template_text = change->template_text;
     stack->old_parameters = change->parameters;
     stack->old_parameters_count = change->parameters_count;
+    stack->old_tags = change->tags;
+    stack->old_tags_count = change->tags_count;
     change->template_text = NULL;
     change->parameters = NULL;
     change->parameters_count = 0;
+    change->tags = NULL;
+    change->tags_count = 0;
     change_close(change);
     operation_begin_update(ctx, stack);
 }

@@ -406,6 +406,7 @@ static void execute(struct ctx *ctx, struct stack *stack, struct change_set *set
     record_copy(&stack_change_record, &change, &set->change);
     change.template = json_incref(set->change.template);
     stack->disable_rollback = doc_bool(in, M_DisableRollback);
+    stack->retain_except_on_create = doc_bool(in, M_RetainExceptOnCreate);
     free(stack->change_set);
     stack->change_set = mem_strdup(set->id);
     if (stack->status == STACK_REVIEW_IN_PROGRESS) {

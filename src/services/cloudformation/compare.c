@@ -71,17 +71,7 @@ static void look_for_cause(void *data, const char *name, const char *attribute)
 
 static bool recreates(const struct resource_row *row, const char *property)
 {
-    struct slice rest = slice_z(row->replace), part;
-
-    if (row->update == NULL) {
-        return true;
-    }
-    while (slice_next(&rest, ',', &part)) {
-        if (slice_equal_z(part, property)) {
-            return true;
-        }
-    }
-    return false;
+    return row->update == NULL || resource_named(row->replace, property);
 }
 
 /* One property: its declaration and its value, as they are and as they would be. */

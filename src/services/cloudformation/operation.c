@@ -5,8 +5,9 @@
  *              (DO_NOTHING: CREATE_FAILED; DELETE: DELETE_IN_PROGRESS)
  *   update:  UPDATE_IN_PROGRESS -> UPDATE_COMPLETE_CLEANUP_IN_PROGRESS -> UPDATE_COMPLETE
  *              on failure -> UPDATE_ROLLBACK_IN_PROGRESS
- *                         -> UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS ->
- * UPDATE_ROLLBACK_COMPLETE delete:  DELETE_IN_PROGRESS -> DELETE_COMPLETE | DELETE_FAILED
+ *                         -> UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS
+ *                         -> UPDATE_ROLLBACK_COMPLETE | UPDATE_ROLLBACK_FAILED
+ *   delete:  DELETE_IN_PROGRESS -> DELETE_COMPLETE | DELETE_FAILED
  *
  * A step looks at every resource once: what waits and whose dependencies are done is started; what
  * runs is asked whether it is there (or gone). All that a step did, in other services too, is one
@@ -210,6 +211,54 @@ static void step_delete(struct ctx *ctx, struct stack *stack)
     finish_delete(ctx, stack);
 }
 
+static bool policy_is(const json_t *declared, const char *name, const char *value)
+{
+    const char *policy = json_string_value(json_object_get(declared, name));
+
+    return policy != NULL && strcmp(policy, value) == 0;
+}
+
+/* A resource for each declaration whose condition holds, with its dependencies and policies, is to
+ * be made so. */
+static void adopt_template(struct ctx *ctx, struct stack *stack)
+{
+    const char *logical;
+    json_t *declared;
+
+    json_object_foreach(json_object_get(stack->template, "Resources"), logical, declared)
+    {
+        struct stack_resource *resource = stack_resource_find(stack, logical);
+
+        if (!stack_wants(stack, logical)) {
+            continue;
+        }
+        if (resource == NULL) {
+            resource = stack_resource_add(stack, logical,
+                                          json_string_value(json_object_get(declared, "Type")));
+        }
+        for (size_t i = 0; i < resource->depends_count; i++) {
+            free(resource->depends[i]);
+        }
+        free(resource->depends);
+        plan_dependencies(stack->template, logical, &resource->depends, &resource->depends_count);
+        resource->retain_new = policy_is(declared, "DeletionPolicy", "Retain");
+        resource->retain =
+            resource->retain_new || policy_is(declared, "DeletionPolicy", "RetainExceptOnCreate");
+        resource->retain_replaced = policy_is(declared, "UpdateReplacePolicy", "Retain");
+        step_set_phase(ctx, resource, PHASE_WAITING);
+    }
+}
+
+/* Resources that the template in force does not want are left for the cleanup. */
+static void exempt_removed(struct ctx *ctx, struct stack *stack)
+{
+    for (size_t i = 0; i < stack->resources_count; i++) {
+        if (!stack_wants(stack, stack->resources[i].logical)) {
+            step_set_phase(ctx, &stack->resources[i], PHASE_DONE);
+        }
+    }
+}
+
 /* The oldest that was replaced takes its place again; what had it is to be deleted, if it is there.
  */
 static void swap_back(struct stack_resource *resource)
@@ -227,8 +276,8 @@ static void swap_back(struct stack_resource *resource)
     }
 }
 
-/* Back to the template and parameters from before the update; what it replaced is swapped in again,
- * and the replacements become what the cleanup deletes. */
+/* Back to the template, parameters and tags from before the update; what it replaced is swapped in
+ * again, and the replacements become what the cleanup deletes. */
 static void begin_update_rollback(struct ctx *ctx, struct stack *stack)
 {
     struct error err = {0};
@@ -237,15 +286,16 @@ static void begin_update_rollback(struct ctx *ctx, struct stack *stack)
     free(stack->template_text);
     stack->template_text = stack->old_template_text;
     stack->old_template_text = NULL;
-    for (size_t i = 0; i < stack->parameters_count; i++) {
-        free(stack->parameters[i].key);
-        free(stack->parameters[i].value);
-    }
-    free(stack->parameters);
+    key_values_free(stack->parameters, stack->parameters_count);
     stack->parameters = stack->old_parameters;
     stack->parameters_count = stack->old_parameters_count;
     stack->old_parameters = NULL;
     stack->old_parameters_count = 0;
+    key_values_free(stack->tags, stack->tags_count);
+    stack->tags = stack->old_tags;
+    stack->tags_count = stack->old_tags_count;
+    stack->old_tags = NULL;
+    stack->old_tags_count = 0;
     if (stack_parse(stack, &err) != 0) {
         log_error("stack.template stack=%s reason=\"%s\"", stack->name, err.message);
     }
@@ -256,17 +306,8 @@ static void begin_update_rollback(struct ctx *ctx, struct stack *stack)
             swap_back(resource);
         }
     }
-    all_to(ctx, stack, PHASE_WAITING);
-}
-
-/* Resources that the template in force does not want are left for the cleanup. */
-static void exempt_removed(struct ctx *ctx, struct stack *stack)
-{
-    for (size_t i = 0; i < stack->resources_count; i++) {
-        if (!stack_wants(stack, stack->resources[i].logical)) {
-            step_set_phase(ctx, &stack->resources[i], PHASE_DONE);
-        }
-    }
+    adopt_template(ctx, stack);
+    exempt_removed(ctx, stack);
 }
 
 static void begin_cleanup(struct ctx *ctx, struct stack *stack, enum stack_status status)
@@ -277,6 +318,7 @@ static void begin_cleanup(struct ctx *ctx, struct stack *stack, enum stack_statu
 
         step_set_phase(ctx, resource,
                        stack_wants(stack, resource->logical) ? PHASE_DONE : PHASE_WAITING);
+        step_begin_replaced(ctx, stack, resource);
     }
 }
 
@@ -308,7 +350,6 @@ static void step_update(struct ctx *ctx, struct stack *stack)
     }
     begin_update_rollback(ctx, stack);
     stack_set_status(ctx, stack, STACK_UPDATE_ROLLBACK_IN_PROGRESS, reason);
-    exempt_removed(ctx, stack);
 }
 
 static void step_cleanup(struct ctx *ctx, struct stack *stack)
@@ -399,34 +440,6 @@ static void wake(struct control *control, void *data)
     operation_resume(data);
 }
 
-/* A resource for each declaration whose condition holds, with its dependencies. */
-static void adopt_template(struct ctx *ctx, struct stack *stack)
-{
-    const char *logical;
-    json_t *declared;
-
-    json_object_foreach(json_object_get(stack->template, "Resources"), logical, declared)
-    {
-        const char *policy = json_string_value(json_object_get(declared, "DeletionPolicy"));
-        struct stack_resource *resource = stack_resource_find(stack, logical);
-
-        if (!stack_wants(stack, logical)) {
-            continue;
-        }
-        if (resource == NULL) {
-            resource = stack_resource_add(stack, logical,
-                                          json_string_value(json_object_get(declared, "Type")));
-        }
-        for (size_t i = 0; i < resource->depends_count; i++) {
-            free(resource->depends[i]);
-        }
-        free(resource->depends);
-        plan_dependencies(stack->template, logical, &resource->depends, &resource->depends_count);
-        resource->retain = policy != NULL && strcmp(policy, "Retain") == 0;
-        step_set_phase(ctx, resource, PHASE_WAITING);
-    }
-}
-
 static void begin(struct ctx *ctx, struct stack *stack, enum stack_status status)
 {
     note_caller(ctx, stack);
@@ -456,6 +469,7 @@ void operation_begin_delete(struct ctx *ctx, struct stack *stack)
         struct stack_resource *resource = &stack->resources[i];
 
         step_set_phase(ctx, resource, resource->physical == NULL ? PHASE_DONE : PHASE_WAITING);
+        step_begin_replaced(ctx, stack, resource);
     }
     begin(ctx, stack, STACK_DELETE_IN_PROGRESS);
 }
@@ -469,7 +483,6 @@ void operation_begin_rollback(struct ctx *ctx, struct stack *stack)
     }
     ASSERT(stack->old_template_text != NULL);
     begin_update_rollback(ctx, stack);
-    exempt_removed(ctx, stack);
     begin(ctx, stack, STACK_UPDATE_ROLLBACK_IN_PROGRESS);
 }
 

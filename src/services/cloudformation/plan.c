@@ -75,6 +75,35 @@ static int check_sections(json_t *template, struct error *err)
     return 0;
 }
 
+/* Is the attribute @name, if there, one of @values, "A,B"? Volumes, which could be kept as
+ * snapshots, are no resource type here. */
+static int check_policy(const char *logical, const json_t *resource, const char *name,
+                        const char *values, struct error *err)
+{
+    const json_t *policy = json_object_get(resource, name);
+    const char *value = json_string_value(policy);
+
+    if (policy == NULL) {
+        return 0;
+    }
+    if (value == NULL) {
+        return error_api(err, "ValidationError",
+                         "Template format error: Every %s member must be a string.", name);
+    }
+    if (strcmp(value, "Snapshot") == 0) {
+        return error_api(
+            err, "ValidationError", "Template error: resource type %s does not support %s Snapshot",
+            text_member(resource, "Type"),
+            strcmp(name, "DeletionPolicy") == 0 ? "deletion policy" : "update replace policy");
+    }
+    if (resource_named(values, value)) {
+        return 0;
+    }
+    return error_api(err, "ValidationError",
+                     "Template format error: Unrecognized %s %s for resource %s", name, value,
+                     logical);
+}
+
 static int check_resource(const char *logical, json_t *resource, struct buf *unknown,
                           struct error *err)
 {
@@ -84,6 +113,7 @@ static int check_resource(const char *logical, json_t *resource, struct buf *unk
     const char *type = text_member(resource, "Type");
     const char *key;
     json_t *member;
+    int rc;
 
     for (const char *p = logical; *p != '\0'; p++) {
         if (!((*p >= '0' && *p <= '9') || (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z'))) {
@@ -119,7 +149,10 @@ static int check_resource(const char *logical, json_t *resource, struct buf *unk
     if (resource_row_find(type) == NULL) {
         buf_printf(unknown, "%s%s", unknown->bytes == 0 ? "" : ", ", type);
     }
-    return 0;
+    rc = check_policy(logical, resource, "DeletionPolicy", "Delete,Retain,RetainExceptOnCreate",
+                      err);
+    return rc != 0 ? rc
+                   : check_policy(logical, resource, "UpdateReplacePolicy", "Delete,Retain", err);
 }
 
 /* References. */
@@ -572,11 +605,7 @@ int plan_parameters(json_t *template, const struct doc *in, const struct stack *
     buf_close(&missing);
     buf_close(&otherwise);
     if (rc != 0) {
-        for (size_t i = 0; i < *count; i++) {
-            free((*parameters)[i].key);
-            free((*parameters)[i].value);
-        }
-        free(*parameters);
+        key_values_free(*parameters, *count);
         *parameters = NULL;
         *count = 0;
     }

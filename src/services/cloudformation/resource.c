@@ -291,7 +291,8 @@ int resource_call(struct resource_call *call, const char *service_name, const ch
 int resource_change(struct resource_call *call, const char *service, const char *action, json_t *in,
                     struct error *err)
 {
-    static const char *const codes[] = {"Invalid", "Missing", "ValidationError", "NoSuchEntity"};
+    static const char *const codes[] = {"Invalid", "Missing", "Validation", "BadRequest",
+                                        "NoSuchEntity"};
     int rc = resource_call(call, service, action, in, NULL, err);
 
     if (call->stack->status != STACK_UPDATE_ROLLBACK_IN_PROGRESS) {
@@ -307,7 +308,7 @@ int resource_change(struct resource_call *call, const char *service, const char 
 
 /* Properties. */
 
-static bool named(const char *names, const char *name)
+bool resource_named(const char *names, const char *name)
 {
     struct slice rest = slice_z(names), part;
 
@@ -327,7 +328,7 @@ json_t *resource_pick(const struct resource_call *call, const char *names)
 
     json_object_foreach(call->properties, key, value)
     {
-        if (named(names, key)) {
+        if (resource_named(names, key)) {
             json_object_set(picked, key, value);
         }
     }
@@ -342,7 +343,7 @@ json_t *resource_all_but(const struct resource_call *call, const char *names)
 
     json_object_foreach(call->properties, key, value)
     {
-        if (!named(names, key)) {
+        if (!resource_named(names, key)) {
             json_object_set(picked, key, value);
         }
     }

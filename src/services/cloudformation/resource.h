@@ -26,10 +26,12 @@ typedef int resource_ask_fn(struct resource_call *call, bool *done, struct error
 
 struct resource_row {
     const char *type;
+    const char *properties; /* "Name,Tags": all there are. NULL: members of the service's action. */
     resource_fn *create;
     resource_ask_fn *ready; /* NULL: as soon as create or update has returned. */
     resource_fn *update;    /* NULL: every change replaces the resource. */
-    const char *replace;    /* ",Name,Subnets,": changes of these replace it even so. */
+    const char *replace;    /* "Name,Subnets": changes of these replace it even so. */
+    const char *name;       /* The property whose value no two can have; NULL: there is none. */
     resource_fn *delete;    /* NULL: nothing to do. ERR_NOT_FOUND counts as gone. */
     resource_ask_fn *gone;
     bool tagged; /* Has a property Tags, a list of Key and Value: the stack's tags go there, too. */
@@ -50,6 +52,8 @@ int resource_call(struct resource_call *call, const char *service, const char *a
 int resource_change(struct resource_call *call, const char *service, const char *action, json_t *in,
                     struct error *err);
 
+/* Is @name one of @names, "A,B,C"? */
+bool resource_named(const char *names, const char *name);
 /* A new object with those of the properties, named "A,B,C", that are there. */
 json_t *resource_pick(const struct resource_call *call, const char *names);
 /* All of them but @names. */

@@ -9,9 +9,7 @@
 
 /* AWS::AutoScaling::AutoScalingGroup: the properties are the API's members but for these. */
 
-#define GROUP_RENAMED                                                                              \
-    "AutoScalingGroupName,Cooldown,VPCZoneIdentifier,LaunchTemplate,MetricsCollection,"            \
-    "NotificationConfigurations,Tags"
+#define GROUP_RENAMED "AutoScalingGroupName,Cooldown,VPCZoneIdentifier,LaunchTemplate,Tags"
 
 static int group_input(struct resource_call *call, const char *name, json_t *in)
 {
@@ -216,12 +214,30 @@ static int alarm_put(struct resource_call *call, const char *name, struct error 
     return resource_call(call, "cloudwatch", "PutMetricAlarm", in, NULL, err);
 }
 
+/* PutMetricAlarm would change one that is another's. */
+static int alarm_check_new(struct resource_call *call, const char *name, struct error *err)
+{
+    json_t *out;
+    int rc = resource_call(call, "cloudwatch", "DescribeAlarms",
+                           json_pack("{s:[s]}", "AlarmNames", name), &out, err);
+
+    if (rc == 0 && json_array_size(json_object_get(out, "MetricAlarms")) > 0) {
+        rc = error_api(err, "AlreadyExists",
+                       "Resource of type 'AWS::CloudWatch::Alarm' with identifier '%s' already "
+                       "exists.",
+                       name);
+    }
+    json_decref(out);
+    return rc;
+}
+
 static int alarm_create(struct resource_call *call, struct error *err)
 {
     const char *given = resource_text(call, "AlarmName");
     char *name = given == NULL ? resource_make_name(call, 255) : mem_strdup(given);
-    int rc = alarm_put(call, name, err);
+    int rc = alarm_check_new(call, name, err);
 
+    rc = rc != 0 ? rc : alarm_put(call, name, err);
     if (rc != 0) {
         free(name);
         return rc;
@@ -254,6 +270,7 @@ const struct resource_row resources_autoscaling[] = {
      .create = group_create,
      .update = group_update,
      .replace = "AutoScalingGroupName,InstanceId",
+     .name = "AutoScalingGroupName",
      .delete = group_delete,
      .gone = group_gone,
      .tagged = true},
@@ -266,6 +283,7 @@ const struct resource_row resources_autoscaling[] = {
      .create = alarm_create,
      .update = alarm_update,
      .replace = "AlarmName",
+     .name = "AlarmName",
      .delete = alarm_delete,
      .tagged = true},
     {.type = NULL},

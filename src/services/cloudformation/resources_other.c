@@ -19,8 +19,7 @@ static char *name_of(struct resource_call *call, const char *property, size_t le
 static int table_create(struct resource_call *call, struct error *err)
 {
     char *name = name_of(call, "TableName", 255);
-    json_t *in = resource_pick(call, "AttributeDefinitions,KeySchema,BillingMode,"
-                                     "ProvisionedThroughput,Tags");
+    json_t *in = resource_all_but(call, "TableName");
     json_t *out;
     int rc;
 
@@ -57,17 +56,46 @@ static int table_ready(struct resource_call *call, bool *done, struct error *err
     return rc;
 }
 
+static const char *billing_mode(const json_t *properties)
+{
+    const char *mode = json_string_value(json_object_get(properties, "BillingMode"));
+
+    return mode == NULL ? "PROVISIONED" : mode;
+}
+
+/* Property @name with its value, or its default now that it has none, when that changed. */
+static void add_changed(struct resource_call *call, json_t *in, const char *name, json_t *otherwise)
+{
+    json_t *value = json_object_get(call->properties, name);
+
+    if (resource_changed(call, name)) {
+        json_object_set(in, name, value == NULL ? otherwise : value);
+    }
+    json_decref(otherwise);
+}
+
 static int table_update(struct resource_call *call, struct error *err)
 {
-    json_t *in;
+    const char *mode = billing_mode(call->properties);
+    json_t *throughput = json_object_get(call->properties, "ProvisionedThroughput");
+    json_t *in = json_object();
     int rc = resource_retag(call, "dynamodb", "TagResource", "UntagResource", "ResourceArn",
                             json_string(ctx_arn(call->ctx, "dynamodb", "table/%s", call->physical)),
                             err);
 
-    if (rc != 0 || !resource_changed(call, "BillingMode,ProvisionedThroughput")) {
+    if (strcmp(mode, billing_mode(call->previous)) != 0 ||
+        resource_changed(call, "ProvisionedThroughput")) {
+        json_object_set_new(in, "BillingMode", json_string(mode));
+        if (throughput != NULL) {
+            json_object_set(in, "ProvisionedThroughput", throughput);
+        }
+    }
+    add_changed(call, in, "DeletionProtectionEnabled", json_false());
+    add_changed(call, in, "TableClass", json_string("STANDARD"));
+    if (rc != 0 || json_object_size(in) == 0) {
+        json_decref(in);
         return rc;
     }
-    in = resource_pick(call, "BillingMode,ProvisionedThroughput");
     json_object_set_new(in, "TableName", json_string(call->physical));
     return resource_call(call, "dynamodb", "UpdateTable", in, NULL, err);
 }
@@ -361,8 +389,8 @@ static int resource_group_retag(struct resource_call *call, struct error *err)
                            json_pack("{s:s, s:O}", "Arn", arn, "Tags", now), NULL, err);
     }
     if (rc == 0 && json_array_size(gone) > 0) {
-        rc = resource_call(call, "resourcegroups", "Untag",
-                           json_pack("{s:s, s:O}", "Arn", arn, "Keys", gone), NULL, err);
+        rc = resource_change(call, "resourcegroups", "Untag",
+                             json_pack("{s:s, s:O}", "Arn", arn, "Keys", gone), err);
     }
     json_decref(now);
     json_decref(gone);
@@ -394,28 +422,38 @@ static int resource_group_delete(struct resource_call *call, struct error *err)
 
 const struct resource_row resources_other[] = {
     {.type = "AWS::DynamoDB::Table",
+     .properties = "TableName,AttributeDefinitions,KeySchema,BillingMode,ProvisionedThroughput,"
+                   "DeletionProtectionEnabled,TableClass,Tags",
      .create = table_create,
      .ready = table_ready,
      .update = table_update,
      .replace = "TableName,KeySchema,AttributeDefinitions",
+     .name = "TableName",
      .delete = table_delete,
      .gone = table_gone,
      .tagged = true},
     {.type = "AWS::IAM::Role",
+     .properties = "RoleName,Path,Description,MaxSessionDuration,AssumeRolePolicyDocument,Policies,"
+                   "ManagedPolicyArns,Tags",
      .create = role_create,
      .update = role_update,
      .replace = "RoleName,Path",
+     .name = "RoleName",
      .delete = role_delete,
      .tagged = true},
     {.type = "AWS::IAM::InstanceProfile",
+     .properties = "InstanceProfileName,Path,Roles",
      .create = profile_create,
      .update = profile_update,
      .replace = "InstanceProfileName,Path",
+     .name = "InstanceProfileName",
      .delete = profile_delete},
     {.type = "AWS::ResourceGroups::Group",
+     .properties = "Name,Description,ResourceQuery,Tags",
      .create = resource_group_create,
      .update = resource_group_update,
      .replace = "Name",
+     .name = "Name",
      .delete = resource_group_delete,
      .tagged = true},
     {.type = NULL},

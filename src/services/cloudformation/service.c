@@ -95,6 +95,7 @@ static struct stack *create(struct ctx *ctx, const struct doc *in, struct stack_
     stack->on_failure = mem_strdup(on_failure != NULL        ? on_failure
                                    : stack->disable_rollback ? "DO_NOTHING"
                                                              : "ROLLBACK");
+    stack->retain_except_on_create = doc_bool(in, M_RetainExceptOnCreate);
     stack->protected = doc_bool(in, M_EnableTerminationProtection);
     stack->client_token = mem_strdup(doc_z(in, M_ClientRequestToken));
     change_create(ctx, stack, change);
@@ -187,6 +188,7 @@ int cloudformation_update_stack(struct ctx *ctx, const struct doc *in, struct do
         return error_api(err, "ValidationError", "No updates are to be performed.");
     }
     stack->disable_rollback = doc_bool(in, M_DisableRollback);
+    stack->retain_except_on_create = doc_bool(in, M_RetainExceptOnCreate);
     change_update(ctx, stack, &change);
     change_sets_drop(ctx, stack, NULL);
     doc_set_z(out, M_StackId, stack->id);
@@ -283,6 +285,7 @@ int cloudformation_rollback_stack(struct ctx *ctx, const struct doc *in, struct 
                          stack_status_names[stack->status]);
     }
     if (rc == 0) {
+        stack->retain_except_on_create = doc_bool(in, M_RetainExceptOnCreate);
         operation_begin_rollback(ctx, stack);
         doc_set_z(out, M_StackId, stack->id);
     }

@@ -39,6 +39,14 @@ static const struct record_field key_value_fields[] = {
 };
 const struct record key_value_record = RECORD(struct key_value, key_value_fields);
 
+void key_values_free(struct key_value *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        record_close(&key_value_record, &list[i]);
+    }
+    free(list);
+}
+
 static const struct record_field replaced_fields[] = {
     RECORD_TEXT(struct replaced, physical),
     RECORD_TEXT(struct replaced, properties),
@@ -58,6 +66,8 @@ static const struct record_field resource_fields[] = {
     RECORD_TEXT(struct stack_resource, status_reason),
     RECORD_TEXTS(struct stack_resource, depends),
     RECORD_BOOL(struct stack_resource, retain),
+    RECORD_BOOL(struct stack_resource, retain_new),
+    RECORD_BOOL(struct stack_resource, retain_replaced),
     RECORD_BOOL(struct stack_resource, torn),
     RECORD_ENUM(struct stack_resource, phase, phase_names),
     RECORD_I64(struct stack_resource, phase_since_ms),
@@ -82,12 +92,14 @@ static const struct record_field stack_fields[] = {
     RECORD_LIST(struct stack, parameters, key_value_record),
     RECORD_TEXT(struct stack, old_template_text),
     RECORD_LIST(struct stack, old_parameters, key_value_record),
+    RECORD_LIST(struct stack, old_tags, key_value_record),
     RECORD_LIST(struct stack, outputs, key_value_record),
     RECORD_LIST(struct stack, tags, key_value_record),
     RECORD_TEXTS(struct stack, capabilities),
     RECORD_TEXTS(struct stack, retain),
     RECORD_TEXT(struct stack, on_failure),
     RECORD_BOOL(struct stack, disable_rollback),
+    RECORD_BOOL(struct stack, retain_except_on_create),
     RECORD_BOOL(struct stack, protected),
     RECORD_TEXT(struct stack, client_token),
     RECORD_TEXT(struct stack, change_set),
@@ -241,6 +253,12 @@ void resource_set_status(struct ctx *ctx, struct stack *stack, struct stack_reso
     replace(&resource->status_reason, reason);
     resource->updated_ms = ctx->now_ms;
     add_event(ctx, stack, resource->logical, resource->physical, resource->type, status, reason);
+}
+
+void replaced_note(struct ctx *ctx, struct stack *stack, const struct stack_resource *resource,
+                   const struct replaced *replaced, const char *status, const char *reason)
+{
+    add_event(ctx, stack, resource->logical, replaced->physical, resource->type, status, reason);
 }
 
 struct stack_resource *stack_resource_find(const struct stack *stack, const char *logical)

@@ -50,6 +50,7 @@ struct key_value {
 };
 
 extern const struct record key_value_record;
+void key_values_free(struct key_value *list, size_t count);
 
 /* A physical resource that another has taken the place of; texts as in struct stack_resource. */
 struct replaced {
@@ -69,8 +70,10 @@ struct stack_resource {
     char *status_reason;
     char **depends; /* Logical names. */
     size_t depends_count;
-    bool retain; /* DeletionPolicy: Retain. */
-    bool torn;   /* An update of it began and has not ended well: not sure to be as it should. */
+    bool retain;          /* DeletionPolicy: Retain, RetainExceptOnCreate. */
+    bool retain_new;      /* Retain: the rollback of what made it leaves it, too. */
+    bool retain_replaced; /* UpdateReplacePolicy: Retain. */
+    bool torn; /* An update of it began and has not ended well: not sure to be as it should. */
     enum resource_phase phase;
     int64_t phase_since_ms; /* Real time (wall): real work is waited for. */
     int64_t updated_ms;
@@ -93,6 +96,8 @@ struct stack {
     char *old_template_text; /* While an update is under way. */
     struct key_value *old_parameters;
     size_t old_parameters_count;
+    struct key_value *old_tags;
+    size_t old_tags_count;
     struct key_value *outputs;
     size_t outputs_count;
     struct key_value *tags;
@@ -103,7 +108,8 @@ struct stack {
     size_t retain_count;
     char *on_failure; /* DO_NOTHING, ROLLBACK, DELETE */
     bool disable_rollback;
-    bool protected; /* Termination protection. */
+    bool retain_except_on_create; /* Of the operation: rollbacks delete all that is new. */
+    bool protected;               /* Termination protection. */
     char *client_token;
     char *change_set; /* ARN of the change set that was executed last. */
     int64_t created_ms, updated_ms, deleted_ms;
@@ -142,6 +148,9 @@ void stack_set_status(struct ctx *ctx, struct stack *stack, enum stack_status st
                       const char *reason);
 void resource_set_status(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
                          const char *status, const char *reason);
+/* Note an event of what the resource was before. */
+void replaced_note(struct ctx *ctx, struct stack *stack, const struct stack_resource *resource,
+                   const struct replaced *replaced, const char *status, const char *reason);
 
 /* Does its template declare @logical, and does the condition of that hold? */
 bool stack_wants(struct stack *stack, const char *logical);

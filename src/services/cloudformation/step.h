@@ -36,7 +36,9 @@ bool step_apply_all(struct ctx *ctx, struct stack *stack, bool *failed);
 /* Delete all resources that are not done, dependants first. True when nothing is left but failures.
  */
 bool step_delete_all(struct ctx *ctx, struct stack *stack, bool *failed);
-/* Delete what updates replaced. True when none is left. */
+/* Of what an update replaced: forget what is to stay (UpdateReplacePolicy); delete the rest. True
+ * when none is left. */
+void step_begin_replaced(struct ctx *ctx, struct stack *stack, struct stack_resource *resource);
 bool step_delete_replaced(struct ctx *ctx, struct stack *stack);
 
 #endif /* SERVICES_CLOUDFORMATION_STEP_H */

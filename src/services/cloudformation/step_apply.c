@@ -1,4 +1,5 @@
 /* Applying a template: create and update. */
+#include "api/api.h"
 #include "base/alloc.h"
 #include "services/cloudformation/step.h"
 
@@ -61,6 +62,52 @@ static bool must_replace(const struct resource_row *row, const struct resource_c
     return row->update == NULL || resource_changed(call, row->replace);
 }
 
+/* The first property that its type does not have here; NULL when there is none. */
+static const char *stranger(const struct resource_row *row, json_t *properties)
+{
+    const char *name;
+    json_t *value;
+
+    if (row->properties == NULL) {
+        return NULL; /* The service's action says so. */
+    }
+    json_object_foreach(properties, name, value)
+    {
+        if (!resource_named(row->properties, name)) {
+            return name;
+        }
+    }
+    return NULL;
+}
+
+/* An update that was cancelled may be under way still: what it changes cannot be changed yet. */
+static bool unsettled(struct ctx *ctx, struct stack *stack, const struct stack_resource *resource,
+                      const struct resource_row *row)
+{
+    struct resource_call call;
+    struct error err = {0};
+    bool done = true;
+    int rc;
+
+    if (!resource->torn || resource->physical == NULL || row->ready == NULL ||
+        ctx->wall_ms - resource->phase_since_ms > STEP_STABLE_REAL_MS_MAX) {
+        return false;
+    }
+    call = step_call_of(ctx, stack, resource);
+    rc = row->ready(&call, &done, &err);
+    json_decref(call.properties);
+    json_decref(call.previous);
+    json_decref(call.attributes);
+    return rc == 0 && !done;
+}
+
+/* Its successor would be made beside it, and cannot have the name that the template gives both. */
+static bool keeps_name(const struct resource_row *row, const struct resource_call *call)
+{
+    return row->name != NULL && resource_text(call, row->name) != NULL &&
+           !resource_changed(call, row->name);
+}
+
 /* Another is to take its place. */
 static void set_aside(struct stack_resource *resource)
 {
@@ -81,6 +128,23 @@ static void start_update(struct ctx *ctx, struct stack *stack, struct stack_reso
     struct error err = {0};
     int rc;
 
+    if (must_replace(row, &call) && keeps_name(row, &call)) {
+        const char *reason =
+            arena_printf(ctx->arena,
+                         "CloudFormation cannot update a stack when a custom-named "
+                         "resource requires replacing. Rename %s and update the "
+                         "stack again.",
+                         resource_text(&call, row->name))
+                .data;
+
+        step_close_call(&call, resource);
+        free(resource->properties);
+        resource->properties = resource->previous; /* Nothing was done. */
+        resource->previous = NULL;
+        step_mark(ctx, stack, resource, "UPDATE", "IN_PROGRESS", NULL);
+        step_fail(ctx, stack, resource, "UPDATE", reason);
+        return;
+    }
     if (must_replace(row, &call)) {
         step_close_call(&call, resource);
         step_mark(
@@ -107,10 +171,17 @@ static void start_apply(struct ctx *ctx, struct stack *stack, struct stack_resou
     const struct resource_row *row = resource_row_find(resource->type);
     json_t *properties = NULL, *before = step_parsed(resource->properties);
     struct error err = {0};
+    int rc;
 
     ASSERT(row != NULL); /* plan_check() refused others. */
-    if (evaluated_properties(stack, resource->logical, &properties, &err) != 0) {
+    rc = evaluated_properties(stack, resource->logical, &properties, &err);
+    if (rc == 0 && stranger(row, properties) != NULL) {
+        rc = error_api(&err, "ValidationError", "Encountered unsupported property %s",
+                       stranger(row, properties));
+    }
+    if (rc != 0) {
         json_decref(before);
+        json_decref(properties);
         step_mark(ctx, stack, resource, resource->physical == NULL ? "CREATE" : "UPDATE",
                   "IN_PROGRESS", NULL);
         step_fail(ctx, stack, resource, step_verb(stack), err.message);
@@ -177,7 +248,8 @@ bool step_apply_all(struct ctx *ctx, struct stack *stack, bool *failed)
             struct stack_resource *resource = &stack->resources[i];
             enum resource_phase before = resource->phase;
 
-            if (before == PHASE_WAITING && dependencies_done(stack, resource)) {
+            if (before == PHASE_WAITING && dependencies_done(stack, resource) &&
+                !unsettled(ctx, stack, resource, resource_row_find(resource->type))) {
                 start_apply(ctx, stack, resource);
             }
             if (resource->phase == PHASE_RUNNING) {

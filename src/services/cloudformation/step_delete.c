@@ -60,6 +60,15 @@ static void deleted(struct ctx *ctx, struct stack *stack, struct stack_resource 
     step_mark(ctx, stack, resource, "DELETE", "COMPLETE", NULL);
 }
 
+/* Does the operation under way undo what another one made? */
+static bool undoes(const struct stack *stack)
+{
+    return stack->status == STACK_ROLLBACK_IN_PROGRESS ||
+           stack->status == STACK_UPDATE_ROLLBACK_CLEANUP;
+}
+
+/* https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html
+ */
 static bool kept(const struct stack *stack, const struct stack_resource *resource)
 {
     for (size_t i = 0; i < stack->retain_count; i++) {
@@ -67,7 +76,8 @@ static bool kept(const struct stack *stack, const struct stack_resource *resourc
             return true;
         }
     }
-    return resource->retain && stack->status != STACK_ROLLBACK_IN_PROGRESS;
+    return undoes(stack) ? resource->retain_new && !stack->retain_except_on_create
+                         : resource->retain;
 }
 
 static bool status_is(const struct stack_resource *resource, const char *status)
@@ -167,8 +177,23 @@ bool step_delete_all(struct ctx *ctx, struct stack *stack, bool *failed)
 }
 
 /* The cleanup deletes what was replaced under its old id, then what the template lost. */
-static bool delete_replaced(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
-                            const struct replaced *replaced)
+
+void step_begin_replaced(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
+{
+    for (size_t i = resource->replaced_count; i-- > 0;) {
+        bool keep = resource->retain_replaced && !undoes(stack);
+
+        replaced_note(ctx, stack, resource, &resource->replaced[i],
+                      keep ? "DELETE_SKIPPED" : "DELETE_IN_PROGRESS", NULL);
+        if (keep) {
+            stack_replaced_remove(resource, i);
+        }
+    }
+}
+
+static int ask_to_delete(struct ctx *ctx, struct stack *stack,
+                         const struct stack_resource *resource, const struct replaced *replaced,
+                         struct error *err)
 {
     const struct resource_row *row = resource_row_find(resource->type);
     struct resource_call call = {
@@ -180,18 +205,29 @@ static bool delete_replaced(struct ctx *ctx, struct stack *stack, struct stack_r
         .previous = json_object(),
         .attributes = step_parsed(replaced->attributes),
     };
-    struct error err = {0};
-    int rc = row == NULL || row->delete == NULL ? 0 : row->delete (&call, &err);
+    int rc = row == NULL || row->delete == NULL ? 0 : row->delete (&call, err);
 
     json_decref(call.properties);
     json_decref(call.previous);
     json_decref(call.attributes);
+    return rc;
+}
+
+/* True when there is nothing left to do about it. */
+static bool delete_replaced(struct ctx *ctx, struct stack *stack, struct stack_resource *resource,
+                            const struct replaced *replaced)
+{
+    struct error err = {0};
+    int rc = ask_to_delete(ctx, stack, resource, replaced, &err);
+
     if (rc == 0 || means_gone(&err)) {
+        replaced_note(ctx, stack, resource, replaced, "DELETE_COMPLETE", NULL);
         return true;
     }
     if (ctx->wall_ms - resource->phase_since_ms < STEP_STABLE_REAL_MS_MAX && means_wait(&err)) {
         return false;
     }
+    replaced_note(ctx, stack, resource, replaced, "DELETE_FAILED", step_reason_of(ctx, &err));
     log_warn("stack.cleanup stack=%s resource=%s reason=\"%s\"", stack->name, resource->logical,
              err.message); /* AWS too leaves it and says so. */
     return true;
