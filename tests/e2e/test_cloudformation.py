@@ -433,6 +433,7 @@ def test_what_a_type_does_not_have_fails_and_what_is_anothers_stays(fast_sim, cl
     fast_sim.client('cloudwatch').put_metric_alarm(**{**alarm['Properties'], 'Threshold': 1})
     for name, resource, says in (
             ('other', {**GATEWAY, 'Properties': {'Other': 1}}, 'Encountered unsupported property Other'),
+            ('list', {**GATEWAY, 'Properties': {'Tags': 'none'}}, 'Value of property Tags must be of type List'),
             ('index', table('indexed', GlobalSecondaryIndexes=[]), 'Encountered unsupported property GlobalSecondaryIndexes'),
             ('alarm', alarm, "Resource of type 'AWS::CloudWatch::Alarm' with identifier 'theirs' already exists.")):
         cloudformation.create_stack(StackName=name, **template(Bad=resource))
@@ -470,6 +471,63 @@ def test_a_table_is_changed_where_it_can_be(fast_sim, cloudformation):
             'the stack again.') in [row.get('ResourceStatusReason') for row in
                                     cloudformation.describe_stack_events(StackName='shaped')['StackEvents']]
     ends(cloudformation, 'shaped')
+
+
+def test_what_a_template_no_longer_says_is_the_default(fast_sim, cloudformation):
+    ec2, elbv2, autoscaling = (fast_sim.client(name) for name in ('ec2', 'elbv2', 'autoscaling'))
+    said = {'Vpc': {'EnableDnsSupport': False}, 'A': {'MapPublicIpOnLaunch': True}, 'B': {},
+            'Group': {'SecurityGroupEgress': [{'IpProtocol': 'tcp', 'FromPort': 80, 'ToPort': 80, 'CidrIp': '10.0.0.0/8'}]},
+            'Balancer': {'SecurityGroups': [{'Ref': 'Group'}],
+                         'LoadBalancerAttributes': [{'Key': 'idle_timeout.timeout_seconds', 'Value': '30'}]},
+            'Targets': {'HealthCheckPath': '/gtg', 'HealthCheckIntervalSeconds': 10, 'Matcher': {'HttpCode': '200-299'},
+                        'TargetGroupAttributes': [{'Key': 'deregistration_delay.timeout_seconds', 'Value': '30'}]},
+            'Template': {},
+            'Scaling': {'Cooldown': '120', 'HealthCheckType': 'ELB', 'HealthCheckGracePeriod': 60, 'DefaultInstanceWarmup': 30}}
+
+    def made(more, **others):
+        base = {
+            'Vpc': ('EC2::VPC', {'CidrBlock': '10.8.0.0/24'}),
+            'A': ('EC2::Subnet', {'VpcId': {'Ref': 'Vpc'}, 'CidrBlock': '10.8.0.0/26', 'AvailabilityZone': 'us-east-2a'}),
+            'B': ('EC2::Subnet', {'VpcId': {'Ref': 'Vpc'}, 'CidrBlock': '10.8.0.64/26', 'AvailabilityZone': 'us-east-2b'}),
+            'Group': ('EC2::SecurityGroup', {'VpcId': {'Ref': 'Vpc'}, 'GroupDescription': 'd'}),
+            'Balancer': ('ElasticLoadBalancingV2::LoadBalancer', {
+                'Scheme': 'internal', 'Subnets': [{'Ref': 'A'}, {'Ref': 'B'}]}),
+            'Targets': ('ElasticLoadBalancingV2::TargetGroup', {'VpcId': {'Ref': 'Vpc'}, 'Port': 80, 'Protocol': 'HTTP'}),
+            'Template': ('EC2::LaunchTemplate', {'LaunchTemplateData': {'ImageId': BASE_IMAGE}}),
+            'Scaling': ('AutoScaling::AutoScalingGroup', {
+                'MinSize': 0, 'MaxSize': 0, 'VPCZoneIdentifier': [{'Ref': 'A'}],
+                'LaunchTemplate': {'LaunchTemplateId': {'Ref': 'Template'}, 'Version': '1'}})}
+        return template(**others, **{
+            name: {'Type': 'AWS::' + type, 'Properties': {**properties, **(more or {}).get(name, {})}}
+            for name, (type, properties) in base.items()})
+
+    def seen():
+        at = {row['LogicalResourceId']: row['PhysicalResourceId'] for row in
+              cloudformation.list_stack_resources(StackName='said')['StackResourceSummaries']}
+        [balancer] = elbv2.describe_load_balancers(LoadBalancerArns=[at['Balancer']])['LoadBalancers']
+        [targets] = elbv2.describe_target_groups(TargetGroupArns=[at['Targets']])['TargetGroups']
+        [group] = ec2.describe_security_groups(GroupIds=[at['Group']])['SecurityGroups']
+        [scaling] = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[at['Scaling']])['AutoScalingGroups']
+        attributes = (elbv2.describe_load_balancer_attributes(LoadBalancerArn=at['Balancer'])['Attributes']
+                      + elbv2.describe_target_group_attributes(TargetGroupArn=at['Targets'])['Attributes'])
+        return (
+            ec2.describe_vpc_attribute(VpcId=at['Vpc'], Attribute='enableDnsSupport')['EnableDnsSupport']['Value'],
+            ec2.describe_subnets(SubnetIds=[at['A']])['Subnets'][0]['MapPublicIpOnLaunch'],
+            [(rule['IpProtocol'], rule['IpRanges'][0]['CidrIp']) for rule in group['IpPermissionsEgress']],
+            balancer['SecurityGroups'] == [at['Group']],
+            sorted(row['Value'] for row in attributes if row['Key'].endswith('.timeout_seconds')),
+            [targets[key] for key in ('HealthCheckPath', 'HealthCheckIntervalSeconds', 'Matcher')],
+            [scaling.get(key) for key in ('DefaultCooldown', 'HealthCheckType', 'HealthCheckGracePeriod', 'DefaultInstanceWarmup')])
+    plain = (True, False, [('-1', '0.0.0.0/0')], False, ['300', '60'], ['/', 30, {'HttpCode': '200'}], [300, 'EC2', 0, None])
+    special = (False, True, [('tcp', '10.0.0.0/8')], True, ['30', '30'], ['/gtg', 10, {'HttpCode': '200-299'}],
+               [120, 'ELB', 60, 30])
+    for at, (more, others, wanted) in enumerate((
+            (None, {}, plain), (said, {'Fails': {**OUTSIDE, 'DependsOn': ['Scaling', 'Balancer']}}, plain), (said, {}, special),
+            (None, {}, plain))):
+        (cloudformation.update_stack if at else cloudformation.create_stack)(StackName='said', **made(more, **others))
+        settles(cloudformation, 'said', ('UPDATE_ROLLBACK_COMPLETE' if others else 'UPDATE_COMPLETE') if at else 'CREATE_COMPLETE')
+        assert seen() == wanted
+    ends(cloudformation, 'said')
 
 
 def test_bad_change_sets_change_nothing(cloudformation):

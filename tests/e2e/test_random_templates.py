@@ -1,6 +1,6 @@
 """Templates at random: the candidates stack with anything in it changed settles, and can be deleted.
 
-What is no template is refused; what cannot be made is rolled back. The seed is printed; MUSTER_SEED=N
+What is no template is refused; what cannot be made is rolled back, to what was. The seed is printed; MUSTER_SEED=N
 MUSTER_TEMPLATES=N makes the same templates again.
 """
 import collections
@@ -41,6 +41,10 @@ FOUND_BY = {
     'AWS::IAM::Role': ('iam', 'get_role', 'RoleName'),
     'AWS::ResourceGroups::Group': ('resource-groups', 'get_group', 'GroupName'),
 }
+VOLATILE = {
+    'ResponseMetadata', 'DesiredCapacity', 'Instances', 'LoadBalancerArns', 'RoleLastUsed', 'State', 'Status', 'TableStatus',
+    'AvailableIpAddressCount', 'LatestVersionNumber', 'Version', 'AlarmConfigurationUpdatedTimestamp', 'EvaluationState',
+    'StateReason', 'StateReasonData', 'StateTransitionedTimestamp', 'StateUpdatedTimestamp', 'StateValue'}
 
 
 def parsed(text):
@@ -68,6 +72,15 @@ def at(template, path):
     for key in path:
         template = template[key]
     return template
+
+
+def lasting(value):
+    """A description without what changes by itself."""
+    if isinstance(value, dict):
+        return {key: lasting(part) for key, part in value.items() if key not in VOLATILE}
+    if isinstance(value, list):
+        return sorted((lasting(part) for part in value), key=str)
+    return value
 
 
 def changed(pick, template):
@@ -98,7 +111,7 @@ class Stacks:
         self.muster, self.clients, self.whole, self.number = muster, clients, whole, number
         self.pick, self.outcomes = random.Random(seed), collections.Counter()
         self.cloudformation = clients['cloudformation']
-        self.name, self.made = f'w{number}', 0
+        self.name, self.made, self.seen = f'w{number}', 0, None
 
     def status(self):
         assert self.muster.process.poll() is None, self.muster.log_lines(40)
@@ -119,15 +132,17 @@ class Stacks:
             for event in self.cloudformation.describe_stack_events(StackName=self.name)['StackEvents']][:80]
         return after
 
-    def check(self):
-        """Everything that the stack is said to be made of is there."""
-        resources = self.cloudformation.list_stack_resources(StackName=self.name)['StackResourceSummaries']
-        for resource in resources:
+    def look(self):
+        """Everything that the stack is said to be made of is there: its descriptions."""
+        seen = {}
+        for resource in self.cloudformation.list_stack_resources(StackName=self.name)['StackResourceSummaries']:
             if resource['ResourceType'] in FOUND_BY:
                 service, action, member = FOUND_BY[resource['ResourceType']]
-                found = getattr(self.clients[service], action)(**{
-                    member: [resource['PhysicalResourceId']] if member.endswith('s') else resource['PhysicalResourceId']})
-                assert any(found[key] for key in found if key != 'ResponseMetadata'), resource
+                found = lasting(getattr(self.clients[service], action)(**{
+                    member: [resource['PhysicalResourceId']] if member.endswith('s') else resource['PhysicalResourceId']}))
+                assert any(found.values()), resource
+                seen[resource['LogicalResourceId']] = found
+        return seen
 
     def round(self, before):
         """One change, and what came of it; most stacks begin as they should be, for then more can be changed."""
@@ -148,7 +163,11 @@ class Stacks:
             after = self.round(after)
             self.outcomes[after] += 1
             if after in ('CREATE_COMPLETE', 'UPDATE_COMPLETE', 'UPDATE_ROLLBACK_COMPLETE'):
-                self.check()
+                before, self.seen = self.seen, self.look()
+                if after == 'UPDATE_ROLLBACK_COMPLETE':
+                    other = {name: (before.get(name), self.seen.get(name)) for name in {*before, *self.seen}
+                             if before.get(name) != self.seen.get(name)}
+                    assert not other, f'{self.name}: the rollback left {other}'
             if after == 'ROLLBACK_COMPLETE' or after != 'GONE' and self.pick.random() < 0.1:
                 self.cloudformation.delete_stack(StackName=self.name)
                 if 'CLEANUP' not in after:

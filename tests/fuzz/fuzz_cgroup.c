@@ -40,8 +40,10 @@ static void read_usage(struct slice text)
 
     open_place();
     for (size_t i = 0; i < NAMES; i++) {
-        int fd = openat(directory, names[i], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        int fd;
 
+        unlinkat(directory, names[i], 0); /* ext4 writes out what was truncated, at once. */
+        fd = openat(directory, names[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd < 0 || write(fd, text.data, text.bytes) != (ssize_t)text.bytes) {
             abort();
         }

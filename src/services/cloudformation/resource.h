@@ -31,6 +31,7 @@ struct resource_row {
     resource_ask_fn *ready; /* NULL: as soon as create or update has returned. */
     resource_fn *update;    /* NULL: every change replaces the resource. */
     const char *replace;    /* "Name,Subnets": changes of these replace it even so. */
+    const char *defaults;   /* JSON: what properties are that an update adds or takes away. */
     const char *name;       /* The property whose value no two can have; NULL: there is none. */
     resource_fn *delete;    /* NULL: nothing to do. ERR_NOT_FOUND counts as gone. */
     resource_ask_fn *gone;

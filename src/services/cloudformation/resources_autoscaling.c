@@ -270,6 +270,9 @@ const struct resource_row resources_autoscaling[] = {
      .create = group_create,
      .update = group_update,
      .replace = "AutoScalingGroupName,InstanceId",
+     .defaults = "{\"Cooldown\": 300, \"HealthCheckType\": \"EC2\", \"HealthCheckGracePeriod\": 0,"
+                 " \"DefaultInstanceWarmup\": -1, \"TerminationPolicies\": [\"Default\"],"
+                 " \"NewInstancesProtectedFromScaleIn\": false}",
      .name = "AutoScalingGroupName",
      .delete = group_delete,
      .gone = group_gone,

@@ -331,6 +331,27 @@ static json_t *permission(json_t *rule)
     return permission;
 }
 
+static int check_rules(json_t *rules, struct error *err)
+{
+    json_t *rule, *value;
+    const char *name;
+    size_t index;
+
+    json_array_foreach(rules, index, rule)
+    {
+        json_object_foreach(rule, name, value)
+        {
+            if (!resource_named("IpProtocol,FromPort,ToPort,CidrIp,CidrIpv6,Description,"
+                                "SourceSecurityGroupId,DestinationSecurityGroupId",
+                                name)) {
+                return error_api(err, "ValidationError", "Encountered unsupported property %s",
+                                 name);
+            }
+        }
+    }
+    return 0;
+}
+
 static int change_rules(struct resource_call *call, const char *group, const char *action,
                         json_t *rules, struct error *err)
 {
@@ -376,6 +397,12 @@ static int group_create(struct resource_call *call, struct error *err)
                                         ? ""
                                         : resource_text(call, "GroupDescription")));
     free(made);
+    rc = check_rules(json_object_get(call->properties, "SecurityGroupIngress"), err);
+    rc = rc != 0 ? rc : check_rules(egress, err);
+    if (rc != 0) {
+        json_decref(in);
+        return rc;
+    }
     rc = resource_call(call, "ec2", "CreateSecurityGroup", in, &out, err);
     if (rc != 0) {
         return rc;
@@ -457,7 +484,10 @@ static int group_update(struct resource_call *call, struct error *err)
         json_t *before = json_object_get(call->previous, directions[i].property);
         json_t *gone = rules_only_in(before, now), *added = rules_only_in(now, before);
 
-        rc = change_each(call, directions[i].revoke, gone, err);
+        rc = check_rules(added, err);
+        if (rc == 0) {
+            rc = change_each(call, directions[i].revoke, gone, err);
+        }
         if (rc == 0) {
             rc = change_each(call, directions[i].authorize, added, err);
         }
@@ -645,6 +675,7 @@ const struct resource_row resources_ec2[] = {
      .create = vpc_create,
      .update = vpc_update,
      .replace = "CidrBlock,InstanceTenancy",
+     .defaults = "{\"EnableDnsSupport\": true, \"EnableDnsHostnames\": false}",
      .delete = vpc_delete,
      .tagged = true},
     {.type = "AWS::EC2::InternetGateway",
@@ -662,6 +693,7 @@ const struct resource_row resources_ec2[] = {
      .create = subnet_create,
      .update = subnet_update,
      .replace = "CidrBlock,VpcId,AvailabilityZone",
+     .defaults = "{\"MapPublicIpOnLaunch\": false}",
      .delete = subnet_delete,
      .tagged = true},
     {.type = "AWS::EC2::RouteTable",
@@ -681,6 +713,7 @@ const struct resource_row resources_ec2[] = {
      .create = group_create,
      .update = group_update,
      .replace = "GroupName,GroupDescription,VpcId",
+     .defaults = "{\"SecurityGroupEgress\": [{\"IpProtocol\": \"-1\", \"CidrIp\": \"0.0.0.0/0\"}]}",
      .name = "GroupName",
      .delete = group_delete,
      .tagged = true},

@@ -2,6 +2,7 @@
 #include "services/cloudformation/resource.h"
 
 #include "base/alloc.h"
+#include "services/elbv2/elbv2.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,15 +29,59 @@ static const char *after(const char *arn, const char *mark)
     return found == NULL ? NULL : found + strlen(mark);
 }
 
-static int attributes(struct resource_call *call, const char *action, const char *member,
-                      const char *arn, const char *property, struct error *err)
+static bool has_attribute(const json_t *list, const char *key)
 {
-    json_t *list = json_object_get(call->properties, property);
+    const json_t *attribute;
+    size_t index;
 
-    return json_array_size(list) == 0
-               ? 0
-               : resource_call(call, "elbv2", action,
-                               json_pack("{s:s, s:O}", member, arn, "Attributes", list), NULL, err);
+    json_array_foreach(list, index, attribute)
+    {
+        const char *other = json_string_value(json_object_get(attribute, "Key"));
+
+        if (other != NULL && strcmp(other, key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What kind of resource has attributes, and how they are set. */
+struct attributes {
+    const char *property, *action, *member;
+    const char *(*otherwise)(const char *key);
+};
+
+static const struct attributes balancer_attributes = {"LoadBalancerAttributes",
+                                                      "ModifyLoadBalancerAttributes",
+                                                      "LoadBalancerArn", elbv2_balancer_default};
+static const struct attributes target_group_attributes = {
+    "TargetGroupAttributes", "ModifyTargetGroupAttributes", "TargetGroupArn", elbv2_group_default};
+
+/* Set those of the template; the defaults of those that it no longer has. */
+static int set_attributes(struct resource_call *call, const struct attributes *attributes,
+                          const char *arn, struct error *err)
+{
+    json_t *given = json_object_get(call->properties, attributes->property), *before;
+    json_t *list = given == NULL ? json_array() : json_copy(given);
+    size_t index;
+    int rc = 0;
+
+    json_array_foreach(json_object_get(call->previous, attributes->property), index, before)
+    {
+        const char *key = json_string_value(json_object_get(before, "Key"));
+        const char *otherwise = key == NULL ? NULL : attributes->otherwise(key);
+
+        if (otherwise != NULL && !has_attribute(list, key)) {
+            json_array_append_new(list, json_pack("{s:s, s:s}", "Key", key, "Value", otherwise));
+        }
+    }
+    if (json_array_size(list) > 0) {
+        rc = resource_call(call, "elbv2", attributes->action,
+                           json_pack("{s:s, s:O}", attributes->member, arn, "Attributes", list),
+                           NULL, err);
+    }
+    json_decref(list);
+    return rc;
 }
 
 static int retag(struct resource_call *call, struct error *err)
@@ -78,8 +123,7 @@ static int balancer_create(struct resource_call *call, struct error *err)
                            after(call->new_physical, ":loadbalancer/"));
     json_decref(out);
     resource_tag(call, call->new_physical);
-    return attributes(call, "ModifyLoadBalancerAttributes", "LoadBalancerArn", call->new_physical,
-                      "LoadBalancerAttributes", err);
+    return set_attributes(call, &balancer_attributes, call->new_physical, err);
 }
 
 static int balancer_ready(struct resource_call *call, bool *done, struct error *err)
@@ -104,15 +148,42 @@ static int balancer_ready(struct resource_call *call, bool *done, struct error *
     return rc;
 }
 
+/* Its VPC's default group when the template names none. */
+static int set_groups(struct resource_call *call, struct error *err)
+{
+    json_t *groups = json_incref(json_object_get(call->properties, "SecurityGroups")), *out;
+    int rc = 0;
+
+    if (groups == NULL) {
+        rc = resource_call(call, "elbv2", "DescribeLoadBalancers",
+                           json_pack("{s:[s]}", "LoadBalancerArns", call->physical), &out, err);
+        if (rc == 0) {
+            json_t *filters =
+                json_pack("{s:[{s:s, s:[s]}, {s:s, s:[s]}]}", "Filters", "Name", "vpc-id", "Values",
+                          resource_at(out, "LoadBalancers.0.VpcId"), "Name", "group-name", "Values",
+                          "default");
+
+            json_decref(out);
+            rc = resource_call(call, "ec2", "DescribeSecurityGroups", filters, &out, err);
+        }
+        if (rc == 0) {
+            groups = json_pack("[s]", resource_at(out, "SecurityGroups.0.GroupId"));
+            json_decref(out);
+        }
+    }
+    return rc != 0 ? rc
+                   : resource_call(call, "elbv2", "SetSecurityGroups",
+                                   json_pack("{s:s, s:o}", "LoadBalancerArn", call->physical,
+                                             "SecurityGroups", groups),
+                                   NULL, err);
+}
+
 static int balancer_update(struct resource_call *call, struct error *err)
 {
     int rc = retag(call, err);
 
     if (rc == 0 && resource_changed(call, "SecurityGroups")) {
-        json_t *in = resource_pick(call, "SecurityGroups");
-
-        json_object_set_new(in, "LoadBalancerArn", json_string(call->physical));
-        rc = resource_call(call, "elbv2", "SetSecurityGroups", in, NULL, err);
+        rc = set_groups(call, err);
     }
     if (rc == 0 && resource_changed(call, "Subnets,SubnetMappings")) {
         json_t *in = resource_pick(call, "Subnets,SubnetMappings");
@@ -120,9 +191,7 @@ static int balancer_update(struct resource_call *call, struct error *err)
         json_object_set_new(in, "LoadBalancerArn", json_string(call->physical));
         rc = resource_call(call, "elbv2", "SetSubnets", in, NULL, err);
     }
-    return rc != 0 ? rc
-                   : attributes(call, "ModifyLoadBalancerAttributes", "LoadBalancerArn",
-                                call->physical, "LoadBalancerAttributes", err);
+    return rc != 0 ? rc : set_attributes(call, &balancer_attributes, call->physical, err);
 }
 
 static int balancer_delete(struct resource_call *call, struct error *err)
@@ -160,8 +229,7 @@ static int target_group_create(struct resource_call *call, struct error *err)
     resource_set_attribute(call, "TargetGroupFullName", strstr(call->new_physical, "targetgroup/"));
     json_decref(out);
     resource_tag(call, call->new_physical);
-    rc = attributes(call, "ModifyTargetGroupAttributes", "TargetGroupArn", call->new_physical,
-                    "TargetGroupAttributes", err);
+    rc = set_attributes(call, &target_group_attributes, call->new_physical, err);
     return rc != 0 ? rc
                    : targets(call, "RegisterTargets", call->new_physical,
                              json_object_get(call->properties, "Targets"), err);
@@ -186,8 +254,7 @@ static int target_group_update(struct resource_call *call, struct error *err)
         }
     }
     if (rc == 0) {
-        rc = attributes(call, "ModifyTargetGroupAttributes", "TargetGroupArn", call->physical,
-                        "TargetGroupAttributes", err);
+        rc = set_attributes(call, &target_group_attributes, call->physical, err);
     }
     return rc != 0 ? rc : retag(call, err);
 }
@@ -242,6 +309,11 @@ const struct resource_row resources_elbv2[] = {
      .create = target_group_create,
      .update = target_group_update,
      .replace = "Name,Port,Protocol,ProtocolVersion,TargetType,VpcId",
+     .defaults = "{\"HealthCheckProtocol\": \"HTTP\", \"HealthCheckPort\": \"traffic-port\","
+                 " \"HealthCheckPath\": \"/\", \"HealthCheckEnabled\": true,"
+                 " \"HealthCheckIntervalSeconds\": 30, \"HealthCheckTimeoutSeconds\": 5,"
+                 " \"HealthyThresholdCount\": 5, \"UnhealthyThresholdCount\": 2,"
+                 " \"Matcher\": {\"HttpCode\": \"200\"}}",
      .name = "Name",
      .delete = target_group_delete,
      .tagged = true},

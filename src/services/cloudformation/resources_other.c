@@ -56,42 +56,20 @@ static int table_ready(struct resource_call *call, bool *done, struct error *err
     return rc;
 }
 
-static const char *billing_mode(const json_t *properties)
-{
-    const char *mode = json_string_value(json_object_get(properties, "BillingMode"));
-
-    return mode == NULL ? "PROVISIONED" : mode;
-}
-
-/* Property @name with its value, or its default now that it has none, when that changed. */
-static void add_changed(struct resource_call *call, json_t *in, const char *name, json_t *otherwise)
-{
-    json_t *value = json_object_get(call->properties, name);
-
-    if (resource_changed(call, name)) {
-        json_object_set(in, name, value == NULL ? otherwise : value);
-    }
-    json_decref(otherwise);
-}
-
 static int table_update(struct resource_call *call, struct error *err)
 {
-    const char *mode = billing_mode(call->properties);
-    json_t *throughput = json_object_get(call->properties, "ProvisionedThroughput");
+    static const char *const together[] = {"BillingMode,ProvisionedThroughput",
+                                           "DeletionProtectionEnabled", "TableClass"};
     json_t *in = json_object();
     int rc = resource_retag(call, "dynamodb", "TagResource", "UntagResource", "ResourceArn",
                             json_string(ctx_arn(call->ctx, "dynamodb", "table/%s", call->physical)),
                             err);
 
-    if (strcmp(mode, billing_mode(call->previous)) != 0 ||
-        resource_changed(call, "ProvisionedThroughput")) {
-        json_object_set_new(in, "BillingMode", json_string(mode));
-        if (throughput != NULL) {
-            json_object_set(in, "ProvisionedThroughput", throughput);
+    for (size_t i = 0; i < COUNT_OF(together); i++) {
+        if (resource_changed(call, together[i])) {
+            json_object_update_new(in, resource_pick(call, together[i]));
         }
     }
-    add_changed(call, in, "DeletionProtectionEnabled", json_false());
-    add_changed(call, in, "TableClass", json_string("STANDARD"));
     if (rc != 0 || json_object_size(in) == 0) {
         json_decref(in);
         return rc;
@@ -399,7 +377,6 @@ static int resource_group_retag(struct resource_call *call, struct error *err)
 
 static int resource_group_update(struct resource_call *call, struct error *err)
 {
-    const char *description = resource_text(call, "Description");
     int rc = resource_call(
         call, "resourcegroups", "UpdateGroupQuery",
         json_pack("{s:s, s:o}", "GroupName", call->physical, "ResourceQuery", group_query(call)),
@@ -407,8 +384,8 @@ static int resource_group_update(struct resource_call *call, struct error *err)
 
     if (rc == 0 && resource_changed(call, "Description")) {
         rc = resource_call(call, "resourcegroups", "UpdateGroup",
-                           json_pack("{s:s, s:s}", "GroupName", call->physical, "Description",
-                                     description == NULL ? "" : description),
+                           json_pack("{s:s, s:O}", "GroupName", call->physical, "Description",
+                                     json_object_get(call->properties, "Description")),
                            NULL, err);
     }
     return rc != 0 ? rc : resource_group_retag(call, err);
@@ -428,6 +405,8 @@ const struct resource_row resources_other[] = {
      .ready = table_ready,
      .update = table_update,
      .replace = "TableName,KeySchema,AttributeDefinitions",
+     .defaults = "{\"BillingMode\": \"PROVISIONED\", \"DeletionProtectionEnabled\": false,"
+                 " \"TableClass\": \"STANDARD\"}",
      .name = "TableName",
      .delete = table_delete,
      .gone = table_gone,
@@ -438,6 +417,7 @@ const struct resource_row resources_other[] = {
      .create = role_create,
      .update = role_update,
      .replace = "RoleName,Path",
+     .defaults = "{\"Description\": \"\", \"MaxSessionDuration\": 3600}",
      .name = "RoleName",
      .delete = role_delete,
      .tagged = true},
@@ -453,6 +433,7 @@ const struct resource_row resources_other[] = {
      .create = resource_group_create,
      .update = resource_group_update,
      .replace = "Name",
+     .defaults = "{\"Description\": \"\"}",
      .name = "Name",
      .delete = resource_group_delete,
      .tagged = true},

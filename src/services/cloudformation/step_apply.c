@@ -56,28 +56,52 @@ static void start_create(struct ctx *ctx, struct stack *stack, struct stack_reso
     step_set_phase(ctx, resource, PHASE_RUNNING);
 }
 
+/* A property that is there only before, or only after the update, is its default on the other side.
+ */
+static void add_defaults(const struct resource_row *row, struct resource_call *call)
+{
+    json_t *defaults = step_parsed(row->defaults), *value;
+    const char *name;
+
+    json_object_foreach(defaults, name, value)
+    {
+        bool now = json_object_get(call->properties, name) != NULL;
+        bool before = json_object_get(call->previous, name) != NULL;
+
+        if (now != before) {
+            json_object_set(now ? call->previous : call->properties, name, value);
+        }
+    }
+    json_decref(defaults);
+}
+
 /* Did a property change that can only be had by a new resource? */
 static bool must_replace(const struct resource_row *row, const struct resource_call *call)
 {
     return row->update == NULL || resource_changed(call, row->replace);
 }
 
-/* The first property that its type does not have here; NULL when there is none. */
-static const char *stranger(const struct resource_row *row, json_t *properties)
+/* Does the type have these properties, and are those lists that rows take apart? What rows pass on
+ * whole is for the service's action to refuse. */
+static int check_properties(const struct resource_row *row, json_t *properties, struct error *err)
 {
+    static const char *const lists =
+        "LoadBalancerAttributes,ManagedPolicyArns,Policies,Roles,SecurityGroupEgress,"
+        "SecurityGroupIngress,Tags,TargetGroupARNs,TargetGroupAttributes,Targets,VPCZoneIdentifier";
     const char *name;
     json_t *value;
 
-    if (row->properties == NULL) {
-        return NULL; /* The service's action says so. */
-    }
     json_object_foreach(properties, name, value)
     {
-        if (!resource_named(row->properties, name)) {
-            return name;
+        if (row->properties != NULL && !resource_named(row->properties, name)) {
+            return error_api(err, "ValidationError", "Encountered unsupported property %s", name);
+        }
+        if (resource_named(lists, name) && !json_is_array(value)) {
+            return error_api(err, "ValidationError", "Value of property %s must be of type List",
+                             name);
         }
     }
-    return NULL;
+    return 0;
 }
 
 /* An update that was cancelled may be under way still: what it changes cannot be changed yet. */
@@ -157,6 +181,7 @@ static void start_update(struct ctx *ctx, struct stack *stack, struct stack_reso
     }
     step_mark(ctx, stack, resource, "UPDATE", "IN_PROGRESS", NULL);
     resource->torn = true;
+    add_defaults(row, &call);
     rc = row->update(&call, &err);
     step_close_call(&call, resource);
     if (rc != 0) {
@@ -175,10 +200,7 @@ static void start_apply(struct ctx *ctx, struct stack *stack, struct stack_resou
 
     ASSERT(row != NULL); /* plan_check() refused others. */
     rc = evaluated_properties(stack, resource->logical, &properties, &err);
-    if (rc == 0 && stranger(row, properties) != NULL) {
-        rc = error_api(&err, "ValidationError", "Encountered unsupported property %s",
-                       stranger(row, properties));
-    }
+    rc = rc != 0 ? rc : check_properties(row, properties, &err);
     if (rc != 0) {
         json_decref(before);
         json_decref(properties);

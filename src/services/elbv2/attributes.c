@@ -1,4 +1,5 @@
 /* Attributes of load balancers, target groups and listeners: keys, defaults and values. */
+#include "services/elbv2/elbv2.h"
 #include "services/elbv2/private.h"
 
 #include "base/alloc.h"
@@ -87,6 +88,20 @@ static const char *value_of(const struct attributes *attributes, const struct at
         }
     }
     return rule == NULL ? "" : rule->otherwise;
+}
+
+const char *elbv2_balancer_default(const char *key)
+{
+    const struct attribute_rule *rule = rule_find(balancer_rules, key);
+
+    return rule == NULL ? NULL : rule->otherwise;
+}
+
+const char *elbv2_group_default(const char *key)
+{
+    const struct attribute_rule *rule = rule_find(group_rules, key);
+
+    return rule == NULL ? NULL : rule->otherwise;
 }
 
 const char *elb_group_attribute(const struct target_group *group, const char *key)

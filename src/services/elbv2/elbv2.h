@@ -33,6 +33,10 @@ int64_t elbv2_target_group_delay_ms(const struct control *control, const char *a
 /* Is the group served by a listener? A group that is not keeps its targets "unused". */
 bool elbv2_target_group_in_use(const struct control *control, const char *arn);
 
+/* What an attribute is that nobody has set; NULL for a key that there is not. */
+const char *elbv2_balancer_default(const char *key);
+const char *elbv2_group_default(const char *key);
+
 /* Register @instance at the group's port; doing it again changes nothing, and a draining target
  * comes back. TargetGroupNotFound; InvalidTarget when the instance neither runs nor is pending,
  * or is in another VPC. */
