@@ -39,7 +39,7 @@ SERVICES = {
     'ssm': 'iam ec2',
     'resourcegroups': '',
     'dynamodb': '',
-    'cloudformation': '',
+    'cloudformation': 'elbv2',
 }
 
 
