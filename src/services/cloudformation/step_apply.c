@@ -105,9 +105,9 @@ static int check_properties(const struct resource_row *row, json_t *properties, 
 }
 
 /* An update that was cancelled may be under way still: what it changes cannot be changed yet. */
-static bool unsettled(struct ctx *ctx, struct stack *stack, const struct stack_resource *resource,
-                      const struct resource_row *row)
+static bool unsettled(struct ctx *ctx, struct stack *stack, struct stack_resource *resource)
 {
+    const struct resource_row *row = resource_row_find(resource->type);
     struct resource_call call;
     struct error err = {0};
     bool done = true;
@@ -119,9 +119,7 @@ static bool unsettled(struct ctx *ctx, struct stack *stack, const struct stack_r
     }
     call = step_call_of(ctx, stack, resource);
     rc = row->ready(&call, &done, &err);
-    json_decref(call.properties);
-    json_decref(call.previous);
-    json_decref(call.attributes);
+    step_close_call(&call, resource);
     return rc == 0 && !done;
 }
 
@@ -271,7 +269,7 @@ bool step_apply_all(struct ctx *ctx, struct stack *stack, bool *failed)
             enum resource_phase before = resource->phase;
 
             if (before == PHASE_WAITING && dependencies_done(stack, resource) &&
-                !unsettled(ctx, stack, resource, resource_row_find(resource->type))) {
+                !unsettled(ctx, stack, resource)) {
                 start_apply(ctx, stack, resource);
             }
             if (resource->phase == PHASE_RUNNING) {
