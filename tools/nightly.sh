@@ -11,6 +11,7 @@ export MUSTER_CRASH_ROUNDS=${MUSTER_CRASH_ROUNDS:-200}
 export MUSTER_CALLS=${MUSTER_CALLS:-300000}
 export MUSTER_BODIES=${MUSTER_BODIES:-200000}
 export MUSTER_TEMPLATES=${MUSTER_TEMPLATES:-20000}
+export MUSTER_RESTARTS=${MUSTER_RESTARTS:-40}
 export MUSTER_SEED=${MUSTER_SEED:-$(date +%s)}
 # tools/fuzz.sh divides among the targets, and runs as many at once as there are processors.
 export FUZZ_SECONDS=$((${NIGHTLY_FUZZ_SECONDS:-3600} * targets / $(nproc)))

@@ -78,7 +78,8 @@ struct service {
     const char *name; /* Record kinds are "name.thing": "ec2.instance". */
     /* Make the empty state and store it in @control. */
     int (*open)(struct control *control, struct error *err);
-    /* Take one record that an earlier run stored. Called in order of kind, then id. */
+    /* Take one record that an earlier run stored. Called kind by kind, in the order of
+     * their creation. */
     int (*load)(struct control *control, struct slice kind, struct slice id, struct slice body,
                 struct error *err);
     /* Everything is loaded and the compute driver is up: register callbacks, start timers, make

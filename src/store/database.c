@@ -23,6 +23,12 @@ static const char *const schema_steps[STORE_SCHEMA_VERSION] = {
     "CREATE TABLE sample (id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, body BLOB NOT NULL);"
     "CREATE TABLE sample_sum (id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL,"
     " body BLOB NOT NULL);",
+    "CREATE TABLE numbered (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, id BLOB NOT NULL,"
+    " body TEXT NOT NULL, UNIQUE (kind, id));"
+    "INSERT INTO numbered (kind, id, body) SELECT kind, id, body FROM resource ORDER BY kind, id;"
+    "DROP TABLE resource;"
+    "ALTER TABLE numbered RENAME TO resource;"
+    "CREATE INDEX resource_of_kind ON resource (kind);", /* And by number, SQLite's row id. */
 };
 
 static const char *const writer_sql[WRITER_STATEMENTS] = {
@@ -32,7 +38,8 @@ static const char *const writer_sql[WRITER_STATEMENTS] = {
     [WRITER_SAVEPOINT] = "SAVEPOINT job",
     [WRITER_RELEASE] = "RELEASE job",
     [WRITER_ROLLBACK_TO] = "ROLLBACK TO job",
-    [WRITER_PUT] = "INSERT OR REPLACE INTO resource (kind, id, body) VALUES (?1, ?2, ?3)",
+    [WRITER_PUT] = "INSERT INTO resource (kind, id, body) VALUES (?1, ?2, ?3)"
+                   " ON CONFLICT DO UPDATE SET body = excluded.body",
     [WRITER_DEL] = "DELETE FROM resource WHERE kind = ?1 AND id = ?2",
     [WRITER_SAMPLE_ADD] = "INSERT INTO sample (id, time_ms, body) VALUES (?1, ?2, ?3)",
     [WRITER_SUM_ADD] = "INSERT INTO sample_sum (id, time_ms, body) VALUES (?1, ?2, ?3)",
@@ -55,7 +62,7 @@ static const char *const writer_sql[WRITER_STATEMENTS] = {
 #define ITEM_COLUMNS "SELECT hash, range, bytes, body FROM item WHERE table_id = ?1"
 
 static const char *const reader_sql[READER_STATEMENTS] = {
-    [READER_RESOURCES] = "SELECT kind, id, body FROM resource ORDER BY kind, id",
+    [READER_RESOURCES] = "SELECT kind, id, body FROM resource ORDER BY kind, number",
     [READER_ITEM_GET] = "SELECT bytes, body FROM item"
                         " WHERE table_id = ?1 AND hash = ?2 AND range = ?3",
     [READER_ITEM_UP] = ITEM_COLUMNS " AND hash = ?2 AND range >= ?3 ORDER BY range",

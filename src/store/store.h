@@ -21,7 +21,7 @@ struct changes;   /* store/changes.h */
 struct store;     /* Opaque. */
 struct uv_loop_s; /* libuv's uv_loop_t */
 
-#define STORE_SCHEMA_VERSION 2
+#define STORE_SCHEMA_VERSION 3
 /* Below this much free space store_low_space() is true and mutations are refused: what is under
  * way (commits, the log's 64 MiB, our log files) must still fit. */
 #define STORE_SPACE_BYTES_MIN (64LL * 1024 * 1024)
@@ -52,7 +52,8 @@ void store_close(struct store *store);
 /* Return false to stop. The slices are borrowed for the call. */
 typedef bool store_resource_fn(void *data, struct slice kind, struct slice id, struct slice body);
 
-/* Give every resource on disk to @fn, sorted by kind, then id (bytes). For the start: it blocks. */
+/* Give every resource on disk to @fn, kind by kind, in the order in which they were first put. For
+ * the start: it blocks. */
 int store_load_all(struct store *store, store_resource_fn *fn, void *data, struct error *err);
 
 /* Write all of @changes or nothing, then call @done with @data, never before this returns. Takes

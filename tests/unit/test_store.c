@@ -131,6 +131,51 @@ static void execute(const struct store_fixture *fixture, const char *sql)
     sqlite3_close(db);
 }
 
+static void resources_come_in_the_order_of_their_creation(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct changes changes = {0};
+
+    put(&changes, "k", "third", "1");
+    put(&changes, "k", "first", "2");
+    put(&changes, "a", "x", "3");
+    put(&changes, "k", "second", "4");
+    store_commit(fixture->store, &changes, NULL, NULL);
+    put(&changes, "k", "third", "5"); /* It was there. */
+    changes_del(&changes, SLICE_LIT("k"), SLICE_LIT("first"));
+    store_commit(fixture->store, &changes, NULL, NULL);
+    put(&changes, "k", "first", "6"); /* Another one. */
+    store_commit(fixture->store, &changes, NULL, NULL);
+    fixture_settle(fixture);
+    fixture_close(fixture);
+    fixture_open(fixture);
+    expect_resources(fixture, "reopened", "a/x=3\nk/third=5\nk/second=4\nk/first=6\n");
+    changes_close(&changes);
+}
+
+static void an_older_file_is_brought_up_to_date(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct changes changes = {0};
+
+    fixture_close(fixture);
+    execute(fixture,
+            "DROP TABLE resource;"
+            "CREATE TABLE resource (kind TEXT NOT NULL, id BLOB NOT NULL, body TEXT NOT NULL,"
+            " PRIMARY KEY (kind, id)) WITHOUT ROWID;"
+            "INSERT INTO resource VALUES ('k', x'62', '1'), ('k', x'61', '2'), ('j', x'7A', '3');"
+            "PRAGMA user_version = 2");
+    fixture_open(fixture);
+    put(&changes, "k", "A", "4");
+    put(&changes, "k", "a", "5");
+    store_commit(fixture->store, &changes, NULL, NULL);
+    fixture_settle(fixture);
+    fixture_close(fixture);
+    fixture_open(fixture);
+    expect_resources(fixture, "reopened", "j/z=3\nk/a=5\nk/b=1\nk/A=4\n");
+    changes_close(&changes);
+}
+
 static void check_open_fails(struct store_fixture *fixture, int code, const char *message)
 {
     const struct store_options options = {.directory = fixture->directory, .loop = &fixture->loop};
@@ -154,7 +199,7 @@ static void a_store_that_is_not_ours_to_open_is_refused(void **state)
     fixture_close(fixture);
     execute(fixture, "PRAGMA user_version = 99");
     check_open_fails(fixture, ERR_CONFIG,
-                     "written by a newer muster (schema 99, this one knows 2)");
+                     "written by a newer muster (schema 99, this one knows 3)");
     execute(fixture, "PRAGMA user_version = 1; PRAGMA application_id = 5");
     check_open_fails(fixture, ERR_CONFIG, "another program's database");
     snprintf(path, sizeof(path), "%s/muster.db", fixture->directory);
@@ -436,6 +481,8 @@ int main(void)
         STORE_TEST(what_waits_is_written_by_close),
         STORE_TEST(commits_complete_in_their_order),
         STORE_TEST(a_cut_set_forgets_what_came_later),
+        STORE_TEST(resources_come_in_the_order_of_their_creation),
+        STORE_TEST(an_older_file_is_brought_up_to_date),
         STORE_TEST(a_store_that_is_not_ours_to_open_is_refused),
         STORE_TEST(a_commit_that_fails_is_told_to_all),
         STORE_TEST(samples_go_when_sums_cover_them),
