@@ -1,6 +1,6 @@
 #!/bin/bash
-# What takes too long for every change: 200 rounds of kills, 300,000 calls and 20,000 templates at random,
-# the unit tests under valgrind, an hour of fuzzing per target, and the tests that are marked nightly.
+# What takes too long for every change: 200 rounds of kills, 300,000 calls, 20,000 templates and 40
+# restarts at random, the unit tests under valgrind, an hour of fuzzing per target, and the tests that are marked nightly.
 # Needs root; `ninja -C build nightly` runs it.
 #
 #   MUSTER_CRASH_ROUNDS=20 NIGHTLY_FUZZ_SECONDS=60 tools/nightly.sh      less of it

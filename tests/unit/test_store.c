@@ -131,6 +131,14 @@ static void execute(const struct store_fixture *fixture, const char *sql)
     sqlite3_close(db);
 }
 
+static void expect_after_reopening(struct store_fixture *fixture, const char *wanted)
+{
+    fixture_settle(fixture);
+    fixture_close(fixture);
+    fixture_open(fixture);
+    expect_resources(fixture, "reopened", wanted);
+}
+
 static void resources_come_in_the_order_of_their_creation(void **state)
 {
     struct store_fixture *fixture = *state;
@@ -146,10 +154,7 @@ static void resources_come_in_the_order_of_their_creation(void **state)
     store_commit(fixture->store, &changes, NULL, NULL);
     put(&changes, "k", "first", "6"); /* Another one. */
     store_commit(fixture->store, &changes, NULL, NULL);
-    fixture_settle(fixture);
-    fixture_close(fixture);
-    fixture_open(fixture);
-    expect_resources(fixture, "reopened", "a/x=3\nk/third=5\nk/second=4\nk/first=6\n");
+    expect_after_reopening(fixture, "a/x=3\nk/third=5\nk/second=4\nk/first=6\n");
     changes_close(&changes);
 }
 
@@ -169,10 +174,7 @@ static void an_older_file_is_brought_up_to_date(void **state)
     put(&changes, "k", "A", "4");
     put(&changes, "k", "a", "5");
     store_commit(fixture->store, &changes, NULL, NULL);
-    fixture_settle(fixture);
-    fixture_close(fixture);
-    fixture_open(fixture);
-    expect_resources(fixture, "reopened", "j/z=3\nk/a=5\nk/b=1\nk/A=4\n");
+    expect_after_reopening(fixture, "j/z=3\nk/a=5\nk/b=1\nk/A=4\n");
     changes_close(&changes);
 }
 

@@ -149,6 +149,12 @@ static int check_resource(const char *logical, json_t *resource, struct buf *unk
     if (resource_row_find(type) == NULL) {
         buf_printf(unknown, "%s%s", unknown->bytes == 0 ? "" : ", ", type);
     }
+    if (json_object_get(resource, "UpdatePolicy") != NULL ||
+        json_object_get(resource, "CreationPolicy") != NULL) {
+        return error_api(err, "ValidationError",
+                         "muster does not offer UpdatePolicy and CreationPolicy: resource %s",
+                         logical);
+    }
     rc = check_policy(logical, resource, "DeletionPolicy", "Delete,Retain,RetainExceptOnCreate",
                       err);
     return rc != 0 ? rc

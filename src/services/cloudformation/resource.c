@@ -412,14 +412,14 @@ const char *resource_at(const json_t *json, const char *path)
     return json_string_value(json);
 }
 
-static bool has_key(const json_t *tags, const char *key)
+bool resource_has_key(const json_t *list, const char *key)
 {
-    const json_t *tag;
+    const json_t *row;
     size_t index;
 
-    json_array_foreach(tags, index, tag)
+    json_array_foreach(list, index, row)
     {
-        const char *other = json_string_value(json_object_get(tag, "Key"));
+        const char *other = json_string_value(json_object_get(row, "Key"));
 
         if (other != NULL && strcmp(other, key) == 0) {
             return true;
@@ -438,7 +438,7 @@ json_t *resource_tags_gone(const struct resource_call *call)
     {
         const char *key = json_string_value(json_object_get(tag, "Key"));
 
-        if (key != NULL && !has_key(now, key)) {
+        if (key != NULL && !resource_has_key(now, key)) {
             json_array_append_new(gone, json_string(key));
         }
     }
@@ -462,6 +462,24 @@ int resource_retag(struct resource_call *call, const char *service, const char *
     }
     json_decref(gone);
     json_decref(target);
+    return rc;
+}
+
+int resource_default_group(struct resource_call *call, const char *vpc, const char **group,
+                           struct error *err)
+{
+    json_t *out;
+    int rc =
+        resource_call(call, "ec2", "DescribeSecurityGroups",
+                      json_pack("{s:[{s:s, s:[s]}, {s:s, s:[s]}]}", "Filters", "Name", "vpc-id",
+                                "Values", vpc, "Name", "group-name", "Values", "default"),
+                      &out, err);
+
+    if (rc == 0) {
+        *group =
+            arena_strdup(call->ctx->arena, slice_z(resource_at(out, "SecurityGroups.0.GroupId")));
+        json_decref(out);
+    }
     return rc;
 }
 

@@ -70,6 +70,12 @@ void resource_set_attribute(struct resource_call *call, const char *name, const 
 /* The text at a path like "Subnets.0.SubnetId" of @json; NULL when absent. */
 const char *resource_at(const json_t *json, const char *path);
 
+/* Does a list of Key and Value have @key? */
+bool resource_has_key(const json_t *list, const char *key);
+/* The security group "default" of a VPC: its id, in the arena. */
+int resource_default_group(struct resource_call *call, const char *vpc, const char **group,
+                           struct error *err);
+
 /* Put the tags that changed, take away those that are gone: @put and @remove are @service's
  * actions, which name the resource by @member. @target is taken. */
 int resource_retag(struct resource_call *call, const char *service, const char *put,

@@ -95,25 +95,9 @@ static int vpc_attributes(struct resource_call *call, const char *vpc, struct er
     return 0;
 }
 
-static int vpc_default_group(struct resource_call *call, struct error *err)
-{
-    json_t *out;
-    int rc = resource_call(call, "ec2", "DescribeSecurityGroups",
-                           json_pack("{s:[{s:s, s:[s]}, {s:s, s:[s]}]}", "Filters", "Name",
-                                     "vpc-id", "Values", call->new_physical, "Name", "group-name",
-                                     "Values", "default"),
-                           &out, err);
-
-    if (rc == 0) {
-        resource_set_attribute(call, "DefaultSecurityGroup",
-                               resource_at(out, "SecurityGroups.0.GroupId"));
-        json_decref(out);
-    }
-    return rc;
-}
-
 static int vpc_create(struct resource_call *call, struct error *err)
 {
+    const char *group = NULL;
     json_t *out;
     int rc = resource_call(call, "ec2", "CreateVpc",
                            resource_all_but(call, "Tags,EnableDnsSupport,EnableDnsHostnames"), &out,
@@ -129,7 +113,10 @@ static int vpc_create(struct resource_call *call, struct error *err)
         rc = vpc_attributes(call, call->new_physical, err);
     }
     if (rc == 0) {
-        rc = vpc_default_group(call, err);
+        rc = resource_default_group(call, call->new_physical, &group, err);
+    }
+    if (rc == 0) {
+        resource_set_attribute(call, "DefaultSecurityGroup", group);
     }
     return rc != 0 ? rc : tag(call, "vpc", err);
 }

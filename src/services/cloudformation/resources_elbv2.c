@@ -29,22 +29,6 @@ static const char *after(const char *arn, const char *mark)
     return found == NULL ? NULL : found + strlen(mark);
 }
 
-static bool has_attribute(const json_t *list, const char *key)
-{
-    const json_t *attribute;
-    size_t index;
-
-    json_array_foreach(list, index, attribute)
-    {
-        const char *other = json_string_value(json_object_get(attribute, "Key"));
-
-        if (other != NULL && strcmp(other, key) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What kind of resource has attributes, and how they are set. */
 struct attributes {
     const char *property, *action, *member;
@@ -71,7 +55,7 @@ static int set_attributes(struct resource_call *call, const struct attributes *a
         const char *key = json_string_value(json_object_get(before, "Key"));
         const char *otherwise = key == NULL ? NULL : attributes->otherwise(key);
 
-        if (otherwise != NULL && !has_attribute(list, key)) {
+        if (otherwise != NULL && !resource_has_key(list, key)) {
             json_array_append_new(list, json_pack("{s:s, s:s}", "Key", key, "Value", otherwise));
         }
     }
@@ -152,30 +136,26 @@ static int balancer_ready(struct resource_call *call, bool *done, struct error *
 static int set_groups(struct resource_call *call, struct error *err)
 {
     json_t *groups = json_incref(json_object_get(call->properties, "SecurityGroups")), *out;
-    int rc = 0;
+    const char *group = NULL;
 
     if (groups == NULL) {
-        rc = resource_call(call, "elbv2", "DescribeLoadBalancers",
-                           json_pack("{s:[s]}", "LoadBalancerArns", call->physical), &out, err);
-        if (rc == 0) {
-            json_t *filters =
-                json_pack("{s:[{s:s, s:[s]}, {s:s, s:[s]}]}", "Filters", "Name", "vpc-id", "Values",
-                          resource_at(out, "LoadBalancers.0.VpcId"), "Name", "group-name", "Values",
-                          "default");
+        int rc = resource_call(call, "elbv2", "DescribeLoadBalancers",
+                               json_pack("{s:[s]}", "LoadBalancerArns", call->physical), &out, err);
 
-            json_decref(out);
-            rc = resource_call(call, "ec2", "DescribeSecurityGroups", filters, &out, err);
-        }
         if (rc == 0) {
-            groups = json_pack("[s]", resource_at(out, "SecurityGroups.0.GroupId"));
+            rc = resource_default_group(call, resource_at(out, "LoadBalancers.0.VpcId"), &group,
+                                        err);
             json_decref(out);
         }
+        if (rc != 0) {
+            return rc;
+        }
+        groups = json_pack("[s]", group);
     }
-    return rc != 0 ? rc
-                   : resource_call(call, "elbv2", "SetSecurityGroups",
-                                   json_pack("{s:s, s:o}", "LoadBalancerArn", call->physical,
-                                             "SecurityGroups", groups),
-                                   NULL, err);
+    return resource_call(
+        call, "elbv2", "SetSecurityGroups",
+        json_pack("{s:s, s:o}", "LoadBalancerArn", call->physical, "SecurityGroups", groups), NULL,
+        err);
 }
 
 static int balancer_update(struct resource_call *call, struct error *err)

@@ -1,5 +1,4 @@
 /* Attributes of load balancers, target groups and listeners: keys, defaults and values. */
-#include "services/elbv2/elbv2.h"
 #include "services/elbv2/private.h"
 
 #include "base/alloc.h"
