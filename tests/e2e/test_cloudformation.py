@@ -523,7 +523,7 @@ def test_what_a_template_no_longer_says_is_the_default(fast_sim, cloudformation)
                [120, 'ELB', 60, 30])
     for at, (more, others, wanted) in enumerate((
             (None, {}, plain), (said, {'Fails': {**OUTSIDE, 'DependsOn': ['Scaling', 'Balancer']}}, plain), (said, {}, special),
-            (None, {}, plain))):
+            (None, {}, plain), (said, {}, special), ({'Targets': {'Matcher': {}}}, {}, plain))):
         (cloudformation.update_stack if at else cloudformation.create_stack)(StackName='said', **made(more, **others))
         settles(cloudformation, 'said', ('UPDATE_ROLLBACK_COMPLETE' if others else 'UPDATE_COMPLETE') if at else 'CREATE_COMPLETE')
         assert seen() == wanted

@@ -56,23 +56,25 @@ static void start_create(struct ctx *ctx, struct stack *stack, struct stack_reso
     step_set_phase(ctx, resource, PHASE_RUNNING);
 }
 
-/* A property that is there only before, or only after the update, is its default on the other side.
- */
-static void add_defaults(const struct resource_row *row, struct resource_call *call)
+/* A property, or a part of one, that is there only before, or only after the update, is its default
+ * on the other side. */
+static void add_defaults(json_t *defaults, json_t *before, json_t *now)
 {
-    json_t *defaults = step_parsed(row->defaults), *value;
+    json_t *value;
     const char *name;
 
     json_object_foreach(defaults, name, value)
     {
-        bool now = json_object_get(call->properties, name) != NULL;
-        bool before = json_object_get(call->previous, name) != NULL;
+        json_t *part_before = json_object_get(before, name), *part = json_object_get(now, name);
 
-        if (now != before) {
-            json_object_set(now ? call->previous : call->properties, name, value);
+        if (part_before == NULL && part != NULL) {
+            json_object_set(before, name, value);
+        } else if (part_before != NULL && part == NULL) {
+            json_object_set(now, name, value);
+        } else {
+            add_defaults(value, part_before, part); /* Does nothing to what is no object. */
         }
     }
-    json_decref(defaults);
 }
 
 /* Did a property change that can only be had by a new resource? */
@@ -148,6 +150,7 @@ static void start_update(struct ctx *ctx, struct stack *stack, struct stack_reso
 {
     struct resource_call call = step_call_of(ctx, stack, resource);
     struct error err = {0};
+    json_t *defaults;
     int rc;
 
     if (must_replace(row, &call) && keeps_name(row, &call)) {
@@ -179,7 +182,9 @@ static void start_update(struct ctx *ctx, struct stack *stack, struct stack_reso
     }
     step_mark(ctx, stack, resource, "UPDATE", "IN_PROGRESS", NULL);
     resource->torn = true;
-    add_defaults(row, &call);
+    defaults = step_parsed(row->defaults);
+    add_defaults(defaults, call.previous, call.properties);
+    json_decref(defaults);
     rc = row->update(&call, &err);
     step_close_call(&call, resource);
     if (rc != 0) {
