@@ -25,7 +25,9 @@ static const char *const schema_steps[STORE_SCHEMA_VERSION] = {
     " body BLOB NOT NULL);",
     "CREATE TABLE numbered (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, id BLOB NOT NULL,"
     " body TEXT NOT NULL, UNIQUE (kind, id));"
-    "INSERT INTO numbered (kind, id, body) SELECT kind, id, body FROM resource ORDER BY kind, id;"
+    "INSERT INTO numbered (kind, id, body) SELECT kind, id, body FROM resource ORDER BY kind,"
+    " coalesce(json_extract(body, '$.created_ms'), json_extract(body, '$.registered_ms'),"
+    " json_extract(body, '$.activity.start_ms')), id;"
     "DROP TABLE resource;"
     "ALTER TABLE numbered RENAME TO resource;"
     "CREATE INDEX resource_of_kind ON resource (kind);", /* And by number, SQLite's row id. */

@@ -86,6 +86,20 @@ def at_rest(muster):
     return told
 
 
+def difference(before, after, where=''):
+    """The first part that is not the same, and where it is."""
+    if isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys():
+        parts = [(key, before[key], after[key]) for key in before]
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        parts = [(at, *pair) for at, pair in enumerate(zip(before, after))]
+    else:
+        parts = []
+    for key, one, other in parts:
+        if one != other:
+            return difference(one, other, f'{where}/{key}')
+    return f'{where}: {str(before)[:1500]} != {str(after)[:1500]}'
+
+
 @pytest.mark.random
 def test_a_kill_changes_nothing_that_is_told(tmp_path):
     rounds, seed = int(os.environ.get('MUSTER_RESTARTS', 1)), int(os.environ.get('MUSTER_SEED', 1))
@@ -100,6 +114,8 @@ def test_a_kill_changes_nothing_that_is_told(tmp_path):
             before = at_rest(muster)
             assert len(before) > 100
             after = all_that_is_told(muster.restart())
-            other = {what: (before.get(what), after.get(what)) for what in {*before, *after} if before.get(what) != after.get(what)}
-            assert not other, f'round {at}: {str(other)[:4000]}'
+            other = [difference(before.get(what), after.get(what), str(what))
+                     for what in {*before, *after} if before.get(what) != after.get(what)]
+            if other:
+                pytest.fail(f'round {at}:\n' + '\n'.join(other))
             muster.stop_sound()

@@ -631,7 +631,16 @@ static void restart(struct plane *plane, const struct map *disk)
             }
         }
     }
-    autoscaling_loaded(plane->control.autoscaling);
+}
+
+/* The ids of what DescribeScalingActivities tells, in its order. */
+static void list_activities(struct plane *plane, struct buf *ids)
+{
+    check_int("describe", 0, call(plane, autoscaling_describe_scaling_activities));
+    buf_clear(ids);
+    for (size_t i = 0; i < doc_count(plane->out, M_Activities); i++) {
+        buf_printf(ids, "%s\n", doc_z(doc_at(plane->out, M_Activities, i), M_ActivityId));
+    }
 }
 
 static void disturb(struct plane *plane)
@@ -678,8 +687,8 @@ static void machines_go_on(void)
 static void kills_at_any_time_leak_nothing(void **state)
 {
     struct plane *plane = *state;
+    struct buf before = {0}, after = {0};
 
-    (void)state;
     for (uint32_t seed = 1; seed <= 30; seed++) {
         struct map disk = {0};
         char *body;
@@ -707,7 +716,10 @@ static void kills_at_any_time_leak_nothing(void **state)
             machines_go_on();
             look(plane, 60);
             commit(plane, &disk);
+            list_activities(plane, &before);
             restart(plane, &disk);
+            list_activities(plane, &after);
+            check_text("activities keep their order", buf_z(&before), buf_slice(&after));
         }
         for (size_t i = 0; i < fake.count; i++) {
             alive += fake.machines[i].state != MACHINE_GONE ? 1 : 0;
@@ -722,6 +734,8 @@ static void kills_at_any_time_leak_nothing(void **state)
         }
         map_close(&disk);
     }
+    buf_close(&before);
+    buf_close(&after);
 }
 
 static void tags_are_put_and_removed(void **state)

@@ -168,13 +168,15 @@ static void an_older_file_is_brought_up_to_date(void **state)
             "DROP TABLE resource;"
             "CREATE TABLE resource (kind TEXT NOT NULL, id BLOB NOT NULL, body TEXT NOT NULL,"
             " PRIMARY KEY (kind, id)) WITHOUT ROWID;"
-            "INSERT INTO resource VALUES ('k', x'62', '1'), ('k', x'61', '2'), ('j', x'7A', '3');"
+            "INSERT INTO resource VALUES ('k', x'62', '1'), ('k', x'61', '2'), ('j', x'7A', '3'),"
+            " ('l', x'61', '{\"created_ms\":2}'), ('l', x'62', '{\"created_ms\":1}');"
             "PRAGMA user_version = 2");
     fixture_open(fixture);
     put(&changes, "k", "A", "4");
     put(&changes, "k", "a", "5");
     store_commit(fixture->store, &changes, NULL, NULL);
-    expect_after_reopening(fixture, "j/z=3\nk/a=5\nk/b=1\nk/A=4\n");
+    expect_after_reopening(fixture, "j/z=3\nk/a=5\nk/b=1\nk/A=4\n"
+                                    "l/b={\"created_ms\":1}\nl/a={\"created_ms\":2}\n");
     changes_close(&changes);
 }
 

@@ -73,8 +73,6 @@ struct stored_activity {
 void autoscaling_open(struct control *control, const struct neighbours *neighbours);
 int autoscaling_load(struct control *control, struct slice kind, struct slice id, struct slice body,
                      struct error *err);
-/* All records are there: put things into their order. */
-void autoscaling_loaded(struct autoscaling *service);
 int autoscaling_start(struct ctx *ctx, struct error *err);
 void autoscaling_close(struct control *control);
 /* A control_fn: settle every group, forget what is long gone, arm the timer. @data: the service. */

@@ -58,42 +58,11 @@ int autoscaling_load(struct control *control, struct slice kind, struct slice id
                : load_activity(control->autoscaling, body, err);
 }
 
-static int by_start(const void *a, const void *b)
-{
-    const struct activity *left = a, *right = b;
-
-    return left->start_ms != right->start_ms ? (left->start_ms < right->start_ms ? -1 : 1)
-                                             : strcmp(left->id, right->id);
-}
-
-static int by_creation(const void *a, const void *b)
-{
-    const struct group *left = *(struct group *const *)a, *right = *(struct group *const *)b;
-
-    return left->created_ms != right->created_ms ? (left->created_ms < right->created_ms ? -1 : 1)
-                                                 : strcmp(left->uuid, right->uuid);
-}
-
-void autoscaling_loaded(struct autoscaling *service)
-{
-    if (service->groups_count > 0) {
-        qsort(service->groups, service->groups_count, sizeof(struct group *), by_creation);
-    }
-    for (size_t i = 0; i < service->groups_count; i++) {
-        struct world *world = &service->groups[i]->world;
-
-        if (world->activities_count > 0) {
-            qsort(world->activities, world->activities_count, sizeof(*world->activities), by_start);
-        }
-    }
-}
-
 int autoscaling_start(struct ctx *ctx, struct error *err)
 {
     struct autoscaling *service = ctx->control->autoscaling;
 
     (void)err;
-    autoscaling_loaded(service);
     service->timer = control_timer_open(ctx->control, autoscaling_look, service);
     service->neighbours->listen(ctx->control);
     autoscaling_look(ctx, service);

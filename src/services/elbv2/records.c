@@ -226,16 +226,6 @@ static int load_target(struct elbv2 *elbv2, struct slice body, struct error *err
     return 0;
 }
 
-/* Records come in the order of their ids, that is ARNs; lists show creation. */
-static int by_registration(const void *a, const void *b)
-{
-    const struct target *const *first = a, *const *second = b;
-
-    return (*first)->registered_ms < (*second)->registered_ms   ? -1
-           : (*first)->registered_ms > (*second)->registered_ms ? 1
-                                                                : 0;
-}
-
 int elbv2_load(struct control *control, struct slice kind, struct slice id, struct slice body,
                struct error *err)
 {
@@ -244,13 +234,6 @@ int elbv2_load(struct control *control, struct slice kind, struct slice id, stru
 
     if (slice_equal(kind, KIND_TARGET)) {
         rc = load_target(elbv2, body, err);
-        if (rc == 0) {
-            struct target_group *group = NULL;
-            size_t space = slice_find(id, ' ');
-
-            group = map_get(&elbv2->groups, slice_sub(id, 0, space));
-            qsort(group->targets, group->targets_count, sizeof(struct target *), by_registration);
-        }
     } else if (slice_equal(kind, KIND_BALANCER)) {
         struct load_balancer *balancer = mem_calloc(1, sizeof(*balancer));
 
