@@ -184,7 +184,7 @@ def test_the_stacks_tags_are_on_its_resources(fast_sim, cloudformation):
     tables, groups = fast_sim.client('dynamodb'), fast_sim.client('autoscaling')
     table = json.loads(json.dumps(QUEUE['Resources']['Spare']))
     del table['Condition']
-    table['Properties'].update(TableName='Tagged', Tags=[{'Key': 'own', 'Value': '1'}, {'Key': 'team', 'Value': 'mine'}])
+    table['Properties'].update(TableName='Tagged', Tags=[{'Key': 7, 'Value': True}, {'Key': 'team', 'Value': 'mine'}])
     group = {'Type': 'AWS::AutoScaling::AutoScalingGroup', 'Properties': {
         'AutoScalingGroupName': 'tagged', 'MinSize': '0', 'MaxSize': '0', 'AvailabilityZones': ['us-east-2a'],
         'LaunchTemplate': {'LaunchTemplateId': {'Ref': 'Template'}, 'Version': '1'}}}
@@ -204,7 +204,7 @@ def test_the_stacks_tags_are_on_its_resources(fast_sim, cloudformation):
     cloudformation.create_stack(StackName='tags', Tags=[{'Key': 'team', 'Value': 'red'}, {'Key': 'x', 'Value': 'y'}],
                                 **made)
     settles(cloudformation, 'tags', 'CREATE_COMPLETE')
-    assert tags() == ({'own': '1', 'team': 'mine', 'x': 'y'}, {'team': ('red', True), 'x': ('y', True)})
+    assert tags() == ({'7': 'true', 'team': 'mine', 'x': 'y'}, {'team': ('red', True), 'x': ('y', True)})
     change = {'StackName': 'tags', 'Tags': [{'Key': 'team', 'Value': 'blue'}]}
     cloudformation.create_change_set(ChangeSetName='c', **change, **made)
     seen = {row['ResourceChange']['LogicalResourceId']: row['ResourceChange'] for row in
@@ -213,7 +213,7 @@ def test_the_stacks_tags_are_on_its_resources(fast_sim, cloudformation):
     assert all((row['Scope'], row['Replacement']) == (['Tags'], 'False') for row in seen.values())
     cloudformation.update_stack(**change, **made)
     settles(cloudformation, 'tags', 'UPDATE_COMPLETE')
-    assert tags() == ({'own': '1', 'team': 'mine'}, {'team': ('blue', True)})
+    assert tags() == ({'7': 'true', 'team': 'mine'}, {'team': ('blue', True)})
     table['Properties']['Tags'] = []
     role['Properties'].update(Description='b', MaxSessionDuration=7200, Tags=[{'Key': 'own', 'Value': '2'}])
     cloudformation.update_stack(StackName='tags', Tags=[], Capabilities=['CAPABILITY_IAM'], **template(
@@ -574,5 +574,8 @@ def test_templates_are_told_about(fast_sim, cloudformation):
     summary = cloudformation.get_template_summary(TemplateBody=TEMPLATE.read_text())
     assert 'AWS::AutoScaling::AutoScalingGroup' in summary['ResourceTypes']
     assert [row['DefaultValue'] for row in summary['Parameters'] if row['ParameterKey'] == 'MaxSize'] == ['4']
+    sized = {'Parameters': {'Size': {'Type': 'Number', 'Default': 2, 'AllowedValues': [1, 2]}}, 'Resources': {'G': GATEWAY}}
+    [row] = cloudformation.get_template_summary(TemplateBody=json.dumps(sized))['Parameters']
+    assert (row['DefaultValue'], row['ParameterConstraints']) == ('2', {'AllowedValues': ['1', '2']})
     refused(cloudformation.validate_template, 'ValidationError', 'Unrecognized resource types', TemplateBody=json.dumps(
         {'Resources': {'Q': {'Type': 'AWS::SQS::Queue'}}}))

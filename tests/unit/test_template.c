@@ -54,6 +54,8 @@ static const struct {
 } functions[] = {
     {"a scalar stays the text it was", "V: 007", "\"007\""},
     {"truth values too", "V: yes", "\"yes\""},
+    {"in JSON they become texts", "{\"V\": [80, 1.1, 60.0, true, {\"A\": [false]}]}",
+     "[\"80\",\"1.1\",\"60.0\",\"true\",{\"A\":[\"false\"]}]"},
     {"Ref of a parameter", "V: !Ref Size", "\"2\""},
     {"Ref spelled out", "V: {Ref: Vpc}", "\"vpc-1\""},
     {"GetAtt's short form", "V: !GetAtt Vpc.Id", "\"id-of-vpc\""},
@@ -92,7 +94,6 @@ static const struct {
      "Template format error: YAML not well-formed. (line 1, column 4): unknown tag"},
     {"not a mapping", "- V", "Template format error: unsupported structure."},
     {"nothing at all", "", "Template format error: unsupported structure."},
-    {"JSON keeps its numbers", "{\"V\": [1, true]}", "[1,true]"},
 };
 
 static void functions_follow_the_table(void **state)

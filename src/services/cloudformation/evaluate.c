@@ -43,28 +43,21 @@ static int spend(const struct evaluation *evaluation, size_t cost, struct error 
                : template_error(err, "the functions of one value make too much of it");
 }
 
-/* The text of a scalar, appended: numbers and truth values as JSON writes them. */
+/* A text, appended. */
 static int add_text(const struct evaluation *evaluation, struct buf *buf, const json_t *value,
                     struct error *err)
 {
-    if (json_is_string(value)) {
-        struct slice text = slice_of(json_string_value(value), json_string_length(value));
-        int rc = spend(evaluation, text.bytes, err);
+    struct slice text = slice_of(json_string_value(value), json_string_length(value));
+    int rc;
 
-        if (rc != 0) {
-            return rc;
-        }
-        buf_add(buf, text);
-    } else if (json_is_integer(value)) {
-        buf_add_i64(buf, json_integer_value(value));
-    } else if (json_is_real(value)) {
-        buf_printf(buf, "%.17g", json_real_value(value));
-    } else if (json_is_boolean(value)) {
-        buf_add_z(buf, json_is_true(value) ? "true" : "false");
-    } else {
+    if (!json_is_string(value)) {
         return template_error(err, "every value of this function must be a string");
     }
-    return 0;
+    rc = spend(evaluation, text.bytes, err);
+    if (rc == 0) {
+        buf_add(buf, text);
+    }
+    return rc;
 }
 
 static json_t *text_of(struct buf *buf)

@@ -396,8 +396,7 @@ bool plan_hides(const json_t *template, const char *parameter)
     const json_t *declared = json_object_get(json_object_get(template, "Parameters"), parameter);
     const char *text = text_member(declared, "NoEcho");
 
-    return json_is_true(json_object_get(declared, "NoEcho")) ||
-           (text != NULL && strcmp(text, "true") == 0);
+    return text != NULL && strcmp(text, "true") == 0;
 }
 
 /* Parameters. */
@@ -412,29 +411,8 @@ static const char *old_value(const struct stack *previous, const char *key)
     return NULL;
 }
 
-/* The scalar @key of a declaration as text, in *@buf. */
-static const char *scalar_text(const json_t *object, const char *key, struct buf *buf)
-{
-    const json_t *value = json_object_get(object, key);
-
-    buf_clear(buf);
-    if (json_is_string(value)) {
-        buf_add_z(buf, json_string_value(value));
-    } else if (json_is_integer(value)) {
-        buf_add_i64(buf, json_integer_value(value));
-    } else if (json_is_real(value)) {
-        buf_printf(buf, "%.17g", json_real_value(value));
-    } else if (json_is_boolean(value)) {
-        buf_add_z(buf, json_is_true(value) ? "true" : "false");
-    } else {
-        return NULL;
-    }
-    return buf_z(buf);
-}
-
 static int check_number(const char *key, json_t *declared, const char *value, struct error *err)
 {
-    struct buf buf = {0};
     double number, limit;
     const char *text;
     int rc = 0;
@@ -442,25 +420,23 @@ static int check_number(const char *key, json_t *declared, const char *value, st
     if (text_to_double(slice_z(value), &number, NULL) != 0) {
         return error_api(err, "ValidationError", "Parameter '%s' must be a number.", key);
     }
-    text = scalar_text(declared, "MinValue", &buf);
+    text = text_member(declared, "MinValue");
     if (text != NULL && text_to_double(slice_z(text), &limit, NULL) == 0 && number < limit) {
         rc = error_api(err, "ValidationError", "Parameter '%s' must be a number not less than %s.",
                        key, text);
     }
-    text = rc == 0 ? scalar_text(declared, "MaxValue", &buf) : NULL;
+    text = rc == 0 ? text_member(declared, "MaxValue") : NULL;
     if (text != NULL && text_to_double(slice_z(text), &limit, NULL) == 0 && number > limit) {
         rc = error_api(err, "ValidationError",
                        "Parameter '%s' must be a number not greater than %s.", key, text);
     }
-    buf_close(&buf);
     return rc;
 }
 
 static int check_length(const char *key, json_t *declared, const char *value, struct error *err)
 {
-    struct buf buf = {0};
     int64_t limit;
-    const char *text = scalar_text(declared, "MinLength", &buf);
+    const char *text = text_member(declared, "MinLength");
     int rc = 0;
 
     if (text != NULL && text_to_i64(slice_z(text), 0, INT32_MAX, &limit, NULL) == 0 &&
@@ -468,13 +444,12 @@ static int check_length(const char *key, json_t *declared, const char *value, st
         rc = error_api(err, "ValidationError",
                        "Parameter '%s' must contain at least %s characters.", key, text);
     }
-    text = rc == 0 ? scalar_text(declared, "MaxLength", &buf) : NULL;
+    text = rc == 0 ? text_member(declared, "MaxLength") : NULL;
     if (text != NULL && text_to_i64(slice_z(text), 0, INT32_MAX, &limit, NULL) == 0 &&
         (int64_t)strlen(value) > limit) {
         rc = error_api(err, "ValidationError", "Parameter '%s' must contain at most %s characters.",
                        key, text);
     }
-    buf_close(&buf);
     return rc;
 }
 
@@ -514,7 +489,6 @@ static int check_value(const char *key, json_t *declared, const char *value, str
 {
     json_t *allowed = json_object_get(declared, "AllowedValues");
     const char *type = text_member(declared, "Type");
-    struct buf list = {0}, one = {0};
     json_t *element;
     size_t index;
     bool found = !json_is_array(allowed);
@@ -525,18 +499,13 @@ static int check_value(const char *key, json_t *declared, const char *value, str
     }
     json_array_foreach(allowed, index, element)
     {
-        json_t *holder = json_pack("{s:O}", "v", element);
-        const char *text = scalar_text(holder, "v", &one);
+        const char *text = json_string_value(element);
 
         found |= text != NULL && strcmp(text, value) == 0;
-        buf_printf(&list, "%s%s", index == 0 ? "" : ", ", text == NULL ? "" : text);
-        json_decref(holder);
     }
     if (rc == 0 && !found) {
         rc = error_api(err, "ValidationError", "Parameter '%s' must be one of AllowedValues", key);
     }
-    buf_close(&list);
-    buf_close(&one);
     if (rc == 0) {
         rc = check_length(key, declared, value, err);
     }
@@ -582,7 +551,7 @@ int plan_parameters(json_t *template, const struct doc *in, const struct stack *
                     struct key_value **parameters, size_t *count, struct error *err)
 {
     json_t *declared = json_object_get(template, "Parameters");
-    struct buf missing = {0}, otherwise = {0};
+    struct buf missing = {0};
     const char *key;
     json_t *parameter;
     int rc = check_given(declared, in, err);
@@ -596,7 +565,7 @@ int plan_parameters(json_t *template, const struct doc *in, const struct stack *
         if (rc != 0) {
             break;
         }
-        value = value != NULL ? value : scalar_text(parameter, "Default", &otherwise);
+        value = value != NULL ? value : text_member(parameter, "Default");
         if (value == NULL) {
             buf_printf(&missing, "%s%s", missing.bytes == 0 ? "" : ", ", key);
             continue;
@@ -609,7 +578,6 @@ int plan_parameters(json_t *template, const struct doc *in, const struct stack *
             error_api(err, "ValidationError", "Parameters: [%s] must have values", buf_z(&missing));
     }
     buf_close(&missing);
-    buf_close(&otherwise);
     if (rc != 0) {
         key_values_free(*parameters, *count);
         *parameters = NULL;

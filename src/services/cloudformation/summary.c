@@ -32,22 +32,7 @@ static void add_capability(json_t *template, struct doc *out)
     buf_close(&types);
 }
 
-static const char *default_text(struct ctx *ctx, const json_t *parameter)
-{
-    const json_t *value = json_object_get(parameter, "Default");
-    char *text;
-    const char *copy;
-
-    if (value == NULL || json_is_string(value)) {
-        return json_string_value(value);
-    }
-    text = json_dumps(value, JSON_ENCODE_ANY);
-    copy = arena_strdup(ctx->arena, slice_z(text));
-    free(text);
-    return copy;
-}
-
-static void describe_template(struct ctx *ctx, json_t *template, bool summary, struct doc *out)
+static void describe_template(json_t *template, bool summary, struct doc *out)
 {
     const char *key;
     json_t *parameter, *value;
@@ -60,7 +45,7 @@ static void describe_template(struct ctx *ctx, json_t *template, bool summary, s
         struct doc *row = doc_add_struct(out, M_Parameters);
 
         doc_set_z(row, M_ParameterKey, key);
-        doc_set_z(row, M_DefaultValue, default_text(ctx, parameter));
+        doc_set_z(row, M_DefaultValue, json_string_value(json_object_get(parameter, "Default")));
         doc_set_bool(row, M_NoEcho, plan_hides(template, key));
         doc_set_z(row, M_Description, json_string_value(json_object_get(parameter, "Description")));
         if (!summary) {
@@ -84,8 +69,9 @@ int cloudformation_validate_template(struct ctx *ctx, const struct doc *in, stru
     struct slice text;
     int rc = change_read_template(in, NULL, &text, &template, err);
 
+    (void)ctx;
     if (rc == 0) {
-        describe_template(ctx, template, false, out);
+        describe_template(template, false, out);
         json_decref(template);
     }
     return rc;
@@ -112,7 +98,7 @@ int cloudformation_get_template_summary(struct ctx *ctx, const struct doc *in, s
     if (rc != 0) {
         return rc;
     }
-    describe_template(ctx, template, true, out);
+    describe_template(template, true, out);
     doc_set_z(out, M_Version,
               json_string_value(json_object_get(template, "AWSTemplateFormatVersion")));
     json_object_foreach(json_object_get(template, "Resources"), logical, resource)

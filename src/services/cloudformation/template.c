@@ -276,6 +276,43 @@ static int parse_yaml(struct slice text, json_t **json, struct error *err)
     return rc;
 }
 
+/* A number or truth value as text; what is none stays. */
+static json_t *as_text(json_t *json)
+{
+    struct buf buf = {0};
+    json_t *text;
+
+    if (json_is_integer(json)) {
+        buf_add_i64(&buf, json_integer_value(json));
+    } else if (json_is_real(json)) {
+        buf_add_double(&buf, json_real_value(json));
+    } else if (json_is_boolean(json)) {
+        buf_add_z(&buf, json_is_true(json) ? "true" : "false");
+    } else {
+        return json_incref(json);
+    }
+    text = json_string(buf_z(&buf));
+    buf_close(&buf);
+    return text;
+}
+
+/* As YAML is read: what type a scalar has is for the property to say. */
+static void scalars_are_text(json_t *json)
+{
+    json_t *element;
+    size_t index;
+
+    for (void *at = json_object_iter(json); at != NULL; at = json_object_iter_next(json, at)) {
+        json_object_iter_set_new(json, at, as_text(json_object_iter_value(at)));
+        scalars_are_text(json_object_iter_value(at));
+    }
+    json_array_foreach(json, index, element)
+    {
+        json_array_set_new(json, index, as_text(element));
+        scalars_are_text(json_array_get(json, index));
+    }
+}
+
 static int parse_json(struct slice text, json_t **json, struct error *err)
 {
     json_error_t problem;
@@ -286,6 +323,7 @@ static int parse_json(struct slice text, json_t **json, struct error *err)
                          "Template format error: JSON not well-formed. (line %d, column %d)",
                          problem.line, problem.column);
     }
+    scalars_are_text(*json);
     return 0;
 }
 

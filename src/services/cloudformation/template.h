@@ -15,8 +15,9 @@
 #define TEMPLATE_DEPTH_MAX 64
 
 /* A new reference in *@json. The error is AWS's ValidationError, with line and column. Keys keep
- * the order of the text; scalars that YAML reads as numbers or truth values stay so only in JSON
- * templates: a YAML scalar is a text as it was written ("007", "yes"), as CloudFormation has it. */
+ * the order of the text. Every scalar but null is a text, what type it has is for the property to
+ * say: a YAML one as it was written ("007", "yes"), as CloudFormation has it; JSON's numbers as
+ * short as they can be. */
 int template_parse(struct slice text, json_t **json, struct error *err);
 
 /* Names of resources that @value needs (Ref, GetAtt, Sub): call @fn for each occurrence. */
