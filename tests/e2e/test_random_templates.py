@@ -111,7 +111,7 @@ class Stacks:
         self.muster, self.clients, self.whole, self.number = muster, clients, whole, number
         self.pick, self.outcomes = random.Random(seed), collections.Counter()
         self.cloudformation = clients['cloudformation']
-        self.name, self.made, self.seen = f'w{number}', 0, None
+        self.name, self.made, self.seen, self.over = f'w{number}', 0, None, False
 
     def status(self):
         assert self.muster.process.poll() is None, self.muster.log_lines(40)
@@ -160,6 +160,8 @@ class Stacks:
     def run(self, rounds):
         after = 'GONE'
         for _ in range(rounds):
+            if self.over:
+                break
             after = self.round(after)
             self.outcomes[after] += 1
             if after in ('CREATE_COMPLETE', 'UPDATE_COMPLETE', 'UPDATE_ROLLBACK_COMPLETE'):
@@ -189,8 +191,11 @@ def test_any_template_settles(tmp_path):
     for muster in daemon.fresh(tmp_path, ['--compute', 'sim', '--time-scale', '100']):
         clients = {service: muster.client(service) for service in ['cloudformation', *{row[0] for row in FOUND_BY.values()}]}
         with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-            workers = [pool.submit(Stacks(muster, clients, whole, number, f'{seed}/{number}').run, rounds // WORKERS)
-                       for number in range(WORKERS)]
+            lives = [Stacks(muster, clients, whole, number, f'{seed}/{number}') for number in range(WORKERS)]
+            workers = [pool.submit(stacks.run, rounds // WORKERS) for stacks in lives]
+            concurrent.futures.wait(workers, return_when=concurrent.futures.FIRST_EXCEPTION)
+            for stacks in lives:
+                stacks.over = True  # Where one failed, the others need not go on.
             outcomes = sum((worker.result() for worker in workers), collections.Counter())
         print(dict(outcomes))
         assert outcomes['UPDATE_COMPLETE'] > 0 and outcomes['UPDATE_ROLLBACK_COMPLETE'] > 0 and outcomes['then GONE'] > 0, outcomes
