@@ -45,7 +45,7 @@ def test_a_cooldown_ends_when_it_would_have_ended(muster, image):
 
     autoscaling.execute_policy(AutoScalingGroupName='g', PolicyName='up')
     daemon.wait(lambda: len(activities()) == 1, 'the first instance')
-    kill_at = sorted(time.monotonic() + chance.uniform(0, COOLDOWN_S / SCALE) for _ in range(4))
+    kill_at = sorted(time.monotonic() + chance.uniform(0, 0.8 * COOLDOWN_S / SCALE) for _ in range(4))
     held = 0
     while len(activities()) < 2:
         if kill_at and time.monotonic() > kill_at[0]:
