@@ -34,29 +34,20 @@ static int tag(struct resource_call *call, const char *kind, struct error *err)
 static int retag(struct resource_call *call, struct error *err)
 {
     json_t *now = json_object_get(call->properties, "Tags");
-    json_t *before = json_object_get(call->previous, "Tags");
-    json_t *tag_before, *tag_now, *gone = json_array();
-    size_t i, j;
+    json_t *keys = resource_tags_gone(call), *gone = json_array(), *key;
+    size_t index;
     int rc = 0;
 
-    json_array_foreach(before, i, tag_before)
+    json_array_foreach(keys, index, key)
     {
-        bool kept = false;
-
-        json_array_foreach(now, j, tag_now)
-        {
-            kept |= json_equal(json_object_get(tag_now, "Key"), json_object_get(tag_before, "Key"));
-        }
-        if (!kept) {
-            json_array_append_new(gone,
-                                  json_pack("{s:O}", "Key", json_object_get(tag_before, "Key")));
-        }
+        json_array_append_new(gone, json_pack("{s:O}", "Key", key));
     }
     if (json_array_size(gone) > 0) {
         rc = resource_change(call, "ec2", "DeleteTags",
                              json_pack("{s:[s], s:O}", "Resources", call->physical, "Tags", gone),
                              err);
     }
+    json_decref(keys);
     json_decref(gone);
     if (rc == 0 && json_array_size(now) > 0) {
         rc = resource_call(call, "ec2", "CreateTags",

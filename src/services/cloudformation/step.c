@@ -84,23 +84,14 @@ void step_add_stack_tags(const struct stack *stack, const struct resource_row *r
                          json_t *properties)
 {
     json_t *given = json_object_get(properties, "Tags"), *tags, *tag;
-    size_t index;
 
     if (!row->tagged || stack->tags_count == 0 || (given != NULL && !json_is_array(given))) {
         return; /* What is no list is for the service to refuse. */
     }
     tags = given == NULL ? json_array() : json_deep_copy(given);
     for (size_t i = 0; i < stack->tags_count; i++) {
-        bool own = false;
-
-        json_array_foreach(given, index, tag)
-        {
-            const char *key = json_string_value(json_object_get(tag, "Key"));
-
-            own |= key != NULL && strcmp(key, stack->tags[i].key) == 0;
-        }
-        if (own) {
-            continue;
+        if (resource_has_key(given, stack->tags[i].key)) {
+            continue; /* The template's own goes before the stack's. */
         }
         tag = json_pack("{s:s, s:s}", "Key", stack->tags[i].key, "Value", stack->tags[i].value);
         if (strcmp(row->type, "AWS::AutoScaling::AutoScalingGroup") == 0) {
