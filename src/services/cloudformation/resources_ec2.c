@@ -1,13 +1,12 @@
-/* AWS::EC2::* */
-#include "services/cloudformation/resource.h"
+/* AWS::EC2::*; security groups are in resources_security_group.c. */
+#include "services/cloudformation/resources_ec2.h"
 
 #include "base/alloc.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The new physical id is the text at @path of the answer, which is let go. */
-static int take_id(struct resource_call *call, json_t *out, const char *path, struct error *err)
+int ec2_take_id(struct resource_call *call, json_t *out, const char *path, struct error *err)
 {
     const char *id = resource_at(out, path);
 
@@ -16,8 +15,7 @@ static int take_id(struct resource_call *call, json_t *out, const char *path, st
     return id != NULL ? 0 : error_set(err, ERR_INTERNAL, "the answer has no %s", path);
 }
 
-/* The stack's own tags on an ec2 resource, and the template's. */
-static int tag(struct resource_call *call, const char *kind, struct error *err)
+int ec2_tag(struct resource_call *call, const char *kind, struct error *err)
 {
     json_t *tags = json_object_get(call->properties, "Tags");
 
@@ -30,8 +28,7 @@ static int tag(struct resource_call *call, const char *kind, struct error *err)
                          NULL, err);
 }
 
-/* Tags changed: those that are gone are taken away, the rest put. */
-static int retag(struct resource_call *call, struct error *err)
+int ec2_retag(struct resource_call *call, struct error *err)
 {
     json_t *now = json_object_get(call->properties, "Tags");
     json_t *keys = resource_tags_gone(call), *gone = json_array(), *key;
@@ -57,8 +54,8 @@ static int retag(struct resource_call *call, struct error *err)
     return rc;
 }
 
-static int delete_by(struct resource_call *call, const char *action, const char *member,
-                     struct error *err)
+int ec2_delete_by(struct resource_call *call, const char *action, const char *member,
+                  struct error *err)
 {
     return resource_call(call, "ec2", action, json_pack("{s:s}", member, call->physical), NULL,
                          err);
@@ -98,7 +95,7 @@ static int vpc_create(struct resource_call *call, struct error *err)
         return rc;
     }
     resource_set_attribute(call, "CidrBlock", resource_at(out, "Vpc.CidrBlock"));
-    rc = take_id(call, out, "Vpc.VpcId", err);
+    rc = ec2_take_id(call, out, "Vpc.VpcId", err);
     resource_set_attribute(call, "VpcId", call->new_physical);
     if (rc == 0) {
         rc = vpc_attributes(call, call->new_physical, err);
@@ -109,19 +106,19 @@ static int vpc_create(struct resource_call *call, struct error *err)
     if (rc == 0) {
         resource_set_attribute(call, "DefaultSecurityGroup", group);
     }
-    return rc != 0 ? rc : tag(call, "vpc", err);
+    return rc != 0 ? rc : ec2_tag(call, "vpc", err);
 }
 
 static int vpc_update(struct resource_call *call, struct error *err)
 {
     int rc = vpc_attributes(call, call->physical, err);
 
-    return rc != 0 ? rc : retag(call, err);
+    return rc != 0 ? rc : ec2_retag(call, err);
 }
 
 static int vpc_delete(struct resource_call *call, struct error *err)
 {
-    return delete_by(call, "DeleteVpc", "VpcId", err);
+    return ec2_delete_by(call, "DeleteVpc", "VpcId", err);
 }
 
 /* AWS::EC2::InternetGateway, AWS::EC2::VPCGatewayAttachment */
@@ -132,15 +129,15 @@ static int gateway_create(struct resource_call *call, struct error *err)
     int rc = resource_call(call, "ec2", "CreateInternetGateway", json_object(), &out, err);
 
     if (rc == 0) {
-        rc = take_id(call, out, "InternetGateway.InternetGatewayId", err);
+        rc = ec2_take_id(call, out, "InternetGateway.InternetGatewayId", err);
         resource_set_attribute(call, "InternetGatewayId", call->new_physical);
     }
-    return rc != 0 ? rc : tag(call, "internet-gateway", err);
+    return rc != 0 ? rc : ec2_tag(call, "internet-gateway", err);
 }
 
 static int gateway_delete(struct resource_call *call, struct error *err)
 {
-    return delete_by(call, "DeleteInternetGateway", "InternetGatewayId", err);
+    return ec2_delete_by(call, "DeleteInternetGateway", "InternetGatewayId", err);
 }
 
 static int attachment_create(struct resource_call *call, struct error *err)
@@ -188,24 +185,24 @@ static int subnet_create(struct resource_call *call, struct error *err)
     resource_set_attribute(call, "AvailabilityZone", resource_at(out, "Subnet.AvailabilityZone"));
     resource_set_attribute(call, "CidrBlock", resource_at(out, "Subnet.CidrBlock"));
     resource_set_attribute(call, "VpcId", resource_at(out, "Subnet.VpcId"));
-    rc = take_id(call, out, "Subnet.SubnetId", err);
+    rc = ec2_take_id(call, out, "Subnet.SubnetId", err);
     resource_set_attribute(call, "SubnetId", call->new_physical);
     if (rc == 0) {
         rc = subnet_attributes(call, call->new_physical, err);
     }
-    return rc != 0 ? rc : tag(call, "subnet", err);
+    return rc != 0 ? rc : ec2_tag(call, "subnet", err);
 }
 
 static int subnet_update(struct resource_call *call, struct error *err)
 {
     int rc = subnet_attributes(call, call->physical, err);
 
-    return rc != 0 ? rc : retag(call, err);
+    return rc != 0 ? rc : ec2_retag(call, err);
 }
 
 static int subnet_delete(struct resource_call *call, struct error *err)
 {
-    return delete_by(call, "DeleteSubnet", "SubnetId", err);
+    return ec2_delete_by(call, "DeleteSubnet", "SubnetId", err);
 }
 
 /* AWS::EC2::RouteTable, AWS::EC2::Route, AWS::EC2::SubnetRouteTableAssociation */
@@ -217,15 +214,15 @@ static int route_table_create(struct resource_call *call, struct error *err)
         resource_call(call, "ec2", "CreateRouteTable", resource_pick(call, "VpcId"), &out, err);
 
     if (rc == 0) {
-        rc = take_id(call, out, "RouteTable.RouteTableId", err);
+        rc = ec2_take_id(call, out, "RouteTable.RouteTableId", err);
         resource_set_attribute(call, "RouteTableId", call->new_physical);
     }
-    return rc != 0 ? rc : tag(call, "route-table", err);
+    return rc != 0 ? rc : ec2_tag(call, "route-table", err);
 }
 
 static int route_table_delete(struct resource_call *call, struct error *err)
 {
-    return delete_by(call, "DeleteRouteTable", "RouteTableId", err);
+    return ec2_delete_by(call, "DeleteRouteTable", "RouteTableId", err);
 }
 
 static int route_create(struct resource_call *call, struct error *err)
@@ -256,7 +253,7 @@ static int association_create(struct resource_call *call, struct error *err)
         resource_call(call, "ec2", "AssociateRouteTable", json_incref(call->properties), &out, err);
 
     if (rc == 0) {
-        rc = take_id(call, out, "AssociationId", err);
+        rc = ec2_take_id(call, out, "AssociationId", err);
         resource_set_attribute(call, "Id", call->new_physical);
     }
     return rc;
@@ -264,220 +261,7 @@ static int association_create(struct resource_call *call, struct error *err)
 
 static int association_delete(struct resource_call *call, struct error *err)
 {
-    return delete_by(call, "DisassociateRouteTable", "AssociationId", err);
-}
-
-/* AWS::EC2::SecurityGroup */
-
-/* One rule in CloudFormation's flat form -> the API's IpPermissions element. */
-static json_t *permission(json_t *rule)
-{
-    json_t *permission = json_object();
-    json_t *description = json_object_get(rule, "Description");
-    json_t *peer = NULL;
-    const char *const copied[] = {"IpProtocol", "FromPort", "ToPort"};
-    const char *list = NULL;
-
-    for (size_t i = 0; i < COUNT_OF(copied); i++) {
-        json_t *value = json_object_get(rule, copied[i]);
-
-        if (value != NULL) {
-            json_object_set(permission, copied[i], value);
-        }
-    }
-    if (json_object_get(rule, "CidrIp") != NULL) {
-        list = "IpRanges";
-        peer = json_pack("{s:O}", "CidrIp", json_object_get(rule, "CidrIp"));
-    } else if (json_object_get(rule, "CidrIpv6") != NULL) {
-        list = "Ipv6Ranges";
-        peer = json_pack("{s:O}", "CidrIpv6", json_object_get(rule, "CidrIpv6"));
-    } else {
-        json_t *group = json_object_get(rule, "SourceSecurityGroupId");
-
-        group = group != NULL ? group : json_object_get(rule, "DestinationSecurityGroupId");
-        if (group != NULL) {
-            list = "UserIdGroupPairs";
-            peer = json_pack("{s:O}", "GroupId", group);
-        }
-    }
-    if (peer != NULL && description != NULL) {
-        json_object_set(peer, "Description", description);
-    }
-    if (peer != NULL) {
-        json_object_set_new(permission, list, json_pack("[o]", peer));
-    }
-    return permission;
-}
-
-static int check_rules(json_t *rules, struct error *err)
-{
-    json_t *rule, *value;
-    const char *name;
-    size_t index;
-
-    json_array_foreach(rules, index, rule)
-    {
-        json_object_foreach(rule, name, value)
-        {
-            if (!resource_named("IpProtocol,FromPort,ToPort,CidrIp,CidrIpv6,Description,"
-                                "SourceSecurityGroupId,DestinationSecurityGroupId",
-                                name)) {
-                return error_api(err, "ValidationError", "Encountered unsupported property %s",
-                                 name);
-            }
-        }
-    }
-    return 0;
-}
-
-static int change_rules(struct resource_call *call, const char *group, const char *action,
-                        json_t *rules, struct error *err)
-{
-    json_t *permissions = json_array();
-    json_t *rule;
-    size_t index;
-
-    json_array_foreach(rules, index, rule)
-    {
-        json_array_append_new(permissions, permission(rule));
-    }
-    if (json_array_size(permissions) == 0) {
-        json_decref(permissions);
-        return 0;
-    }
-    return resource_call(call, "ec2", action,
-                         json_pack("{s:s, s:o}", "GroupId", group, "IpPermissions", permissions),
-                         NULL, err);
-}
-
-/* A new group allows everything out; a template that lists egress rules replaces that. */
-static int drop_default_egress(struct resource_call *call, struct error *err)
-{
-    return resource_call(call, "ec2", "RevokeSecurityGroupEgress",
-                         json_pack("{s:s, s:[{s:s, s:[{s:s}]}]}", "GroupId", call->new_physical,
-                                   "IpPermissions", "IpProtocol", "-1", "IpRanges", "CidrIp",
-                                   "0.0.0.0/0"),
-                         NULL, err);
-}
-
-static int group_create(struct resource_call *call, struct error *err)
-{
-    json_t *egress = json_object_get(call->properties, "SecurityGroupEgress");
-    json_t *in = resource_pick(call, "VpcId");
-    char *made = resource_text(call, "GroupName") == NULL ? resource_make_name(call, 255) : NULL;
-    json_t *out;
-    int rc;
-
-    json_object_set_new(in, "GroupName",
-                        json_string(made != NULL ? made : resource_text(call, "GroupName")));
-    json_object_set_new(in, "Description",
-                        json_string(resource_text(call, "GroupDescription") == NULL
-                                        ? ""
-                                        : resource_text(call, "GroupDescription")));
-    free(made);
-    rc = check_rules(json_object_get(call->properties, "SecurityGroupIngress"), err);
-    rc = rc != 0 ? rc : check_rules(egress, err);
-    if (rc != 0) {
-        json_decref(in);
-        return rc;
-    }
-    rc = resource_call(call, "ec2", "CreateSecurityGroup", in, &out, err);
-    if (rc != 0) {
-        return rc;
-    }
-    rc = take_id(call, out, "GroupId", err);
-    resource_set_attribute(call, "GroupId", call->new_physical);
-    resource_set_attribute(call, "VpcId", resource_text(call, "VpcId"));
-    if (rc == 0) {
-        rc = tag(call, "security-group", err);
-    }
-    if (rc == 0) {
-        rc = change_rules(call, call->new_physical, "AuthorizeSecurityGroupIngress",
-                          json_object_get(call->properties, "SecurityGroupIngress"), err);
-    }
-    if (rc == 0 && egress != NULL) {
-        rc = drop_default_egress(call, err);
-    }
-    if (rc == 0) {
-        rc = change_rules(call, call->new_physical, "AuthorizeSecurityGroupEgress", egress, err);
-    }
-    return rc;
-}
-
-/* The rules of @list that @other lacks; a new array. */
-static json_t *rules_only_in(json_t *list, json_t *other)
-{
-    json_t *only = json_array();
-    json_t *rule, *twin;
-    size_t i, j;
-
-    json_array_foreach(list, i, rule)
-    {
-        bool found = false;
-
-        json_array_foreach(other, j, twin)
-        {
-            found |= json_equal(rule, twin);
-        }
-        if (!found) {
-            json_array_append(only, rule);
-        }
-    }
-    return only;
-}
-
-/* One by one: a rollback finds some done and some not. */
-static int change_each(struct resource_call *call, const char *action, json_t *rules,
-                       struct error *err)
-{
-    json_t *rule;
-    size_t index;
-    int rc = 0;
-
-    json_array_foreach(rules, index, rule)
-    {
-        rc = resource_change(
-            call, "ec2", action,
-            json_pack("{s:s, s:[o]}", "GroupId", call->physical, "IpPermissions", permission(rule)),
-            err);
-        if (rc != 0) {
-            break;
-        }
-    }
-    return rc;
-}
-
-static int group_update(struct resource_call *call, struct error *err)
-{
-    static const struct {
-        const char *property, *revoke, *authorize;
-    } directions[] = {
-        {"SecurityGroupIngress", "RevokeSecurityGroupIngress", "AuthorizeSecurityGroupIngress"},
-        {"SecurityGroupEgress", "RevokeSecurityGroupEgress", "AuthorizeSecurityGroupEgress"},
-    };
-    int rc = retag(call, err);
-
-    for (size_t i = 0; rc == 0 && i < COUNT_OF(directions); i++) {
-        json_t *now = json_object_get(call->properties, directions[i].property);
-        json_t *before = json_object_get(call->previous, directions[i].property);
-        json_t *gone = rules_only_in(before, now), *added = rules_only_in(now, before);
-
-        rc = check_rules(added, err);
-        if (rc == 0) {
-            rc = change_each(call, directions[i].revoke, gone, err);
-        }
-        if (rc == 0) {
-            rc = change_each(call, directions[i].authorize, added, err);
-        }
-        json_decref(gone);
-        json_decref(added);
-    }
-    return rc;
-}
-
-static int group_delete(struct resource_call *call, struct error *err)
-{
-    return delete_by(call, "DeleteSecurityGroup", "GroupId", err);
+    return ec2_delete_by(call, "DisassociateRouteTable", "AssociationId", err);
 }
 
 /* AWS::EC2::LaunchTemplate */
@@ -520,7 +304,7 @@ static int launch_template_create(struct resource_call *call, struct error *err)
     }
     rc = resource_call(call, "ec2", "CreateLaunchTemplate", in, &out, err);
     if (rc == 0) {
-        rc = take_id(call, out, "LaunchTemplate.LaunchTemplateId", err);
+        rc = ec2_take_id(call, out, "LaunchTemplate.LaunchTemplateId", err);
         resource_set_attribute(call, "LaunchTemplateId", call->new_physical);
     }
     if (rc == 0) {
@@ -542,7 +326,7 @@ static int launch_template_update(struct resource_call *call, struct error *err)
 
 static int launch_template_delete(struct resource_call *call, struct error *err)
 {
-    return delete_by(call, "DeleteLaunchTemplate", "LaunchTemplateId", err);
+    return ec2_delete_by(call, "DeleteLaunchTemplate", "LaunchTemplateId", err);
 }
 
 /* AWS::EC2::Instance */
@@ -574,7 +358,7 @@ static int instance_create(struct resource_call *call, struct error *err)
     }
     rc = resource_call(call, "ec2", "RunInstances", in, &out, err);
     if (rc == 0) {
-        rc = take_id(call, out, "Instances.0.InstanceId", err);
+        rc = ec2_take_id(call, out, "Instances.0.InstanceId", err);
     }
     if (rc == 0) {
         resource_tag(call, ctx_arn(call->ctx, "ec2", "instance/%s", call->new_physical));
@@ -645,7 +429,7 @@ static int instance_gone(struct resource_call *call, bool *done, struct error *e
 
 static int retag_only(struct resource_call *call, struct error *err)
 {
-    return retag(call, err);
+    return ec2_retag(call, err);
 }
 
 const struct resource_row resources_ec2[] = {
@@ -688,12 +472,12 @@ const struct resource_row resources_ec2[] = {
      .delete = association_delete},
     {.type = "AWS::EC2::SecurityGroup",
      .properties = "GroupName,GroupDescription,VpcId,SecurityGroupIngress,SecurityGroupEgress,Tags",
-     .create = group_create,
-     .update = group_update,
+     .create = security_group_create,
+     .update = security_group_update,
      .replace = "GroupName,GroupDescription,VpcId",
      .defaults = "{\"SecurityGroupEgress\": [{\"IpProtocol\": \"-1\", \"CidrIp\": \"0.0.0.0/0\"}]}",
      .name = "GroupName",
-     .delete = group_delete,
+     .delete = security_group_delete,
      .tagged = true},
     {.type = "AWS::EC2::LaunchTemplate",
      .create = launch_template_create,
